@@ -1,0 +1,49 @@
+# `make demo` and `make test` are all a fresh Debian or Ubuntu machine needs; each sets up what is missing first.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+HARNESS := $(VENV)/bin/harness
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint docs engine image setup clean-venv help
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: setup image ## run the baseline agent on llava-tiny and name the report
+	$(HARNESS) launch
+
+test: setup image ## lint, types, then every test that this machine can run
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+lint: setup ## ruff and mypy only
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+docs: setup ## write the generated parts of the documentation
+	$(VENV)/bin/python -m curation_harness.docs
+
+setup: $(STAMP) ## the Python environment
+
+# torch first: with it in place nothing else pulls another build. `TORCH=` picks another, e.g. TORCH="torch==2.9.*".
+TORCH ?= torch==2.13.0
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; found $$($(PYTHON) --version). Set PYTHON=/path/to/python3.11"; exit 1; }
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV) || \
+	  { echo "The module venv is missing: apt-get install python3-venv"; exit 1; }
+	$(VENV)/bin/python -c 'import torch' 2>/dev/null || $(VENV)/bin/pip install -q "$(TORCH)"
+	$(VENV)/bin/pip install -q -c constraints.txt -e '.[train,dev]'
+	$(VENV)/bin/pip install -q --no-deps -e tests/plugins/curation-probe
+	touch $@
+
+engine: ## a running Docker engine
+	@images/engine.sh
+
+image: setup engine ## the container image
+	@$(HARNESS) images build base

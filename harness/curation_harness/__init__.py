@@ -1,0 +1,1 @@
+"""The command, the run loop, the record and the report."""

@@ -1,0 +1,117 @@
+"""From an accepted submission to its written result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from curation_plugins.api import Progress
+from curation_plugins.errors import WorkFailed
+from curation_plugins.selection import Selection, read_canonical
+from curation_sandbox.protocol import AttemptState, Feedback
+
+from curation_harness import feedback
+from curation_harness.record.models import AttemptResult, Scores, Timings, Truth
+from curation_harness.record.state import ledger
+from curation_harness.record.store import RunRecord
+from curation_harness.trial import Trial, TrialRunner
+
+
+@dataclass(frozen=True)
+class AttemptRunner:
+    """Executes attempts of one run. The result is on disk before anybody is told of it."""
+
+    record: RunRecord
+    trials: TrialRunner
+    progress: Progress
+    stopping: Callable[[], bool]
+    """Whether the run is being ended: a failure is then no failure, and the attempt stays unfinished."""
+    state: Callable[[int, AttemptState], None]
+    """Told when an attempt enters another state."""
+
+    def run(self, n: int) -> None:
+        """Train, score and record attempt ``n``; a failure of ours is recorded as ours and refunded."""
+        if self.stopping():
+            return
+        record = self.record
+        record.events.append("attempt-started", n=n)
+        self.state(n, "training")
+        began = time.monotonic()
+        folder = record.attempt_folder(n)
+        try:
+            trial = self.trials.run(folder / "selection.jsonl", record.spec.seeds.attempt, folder, self._progress(n))
+        except WorkFailed as error:
+            if not self.stopping():
+                self._failed(n, error)
+            return
+        self._scored(n, trial, time.monotonic() - began)
+
+    def _progress(self, n: int) -> Progress:
+        def tell(what: str, done: float) -> None:
+            self.state(n, "evaluating" if what.startswith("scoring") else "training")
+            self.progress(f"attempt {n}: {what}", done)
+
+        return tell
+
+    def _scored(self, n: int, trial: Trial, seconds: float) -> None:
+        record = self.record
+        result = AttemptResult(
+            n=n,
+            status="scored",
+            seed=record.spec.seeds.attempt,
+            public=trial.public,
+            sealed=trial.sealed,
+            truth=self._truth(n),
+            train=trial.train,
+            model_digest=trial.model_digest,
+            slot=self.trials.session.slot(),
+            timings=Timings(train=trial.train_seconds, evaluate=trial.evaluate_seconds, total=seconds),
+            feedback=self._feedback(n, trial.public),
+        )
+        record.write_result(result)
+        record.events.append("attempt-scored", n=n, mean=trial.public.mean)
+        self.state(n, "scored")
+
+    def _failed(self, n: int, error: WorkFailed) -> None:
+        record = self.record
+        refund = ledger(record).refunded < record.spec.task.budgets.refunds
+        failure = f"{type(error).__name__}: {error}"
+        record.write_result(
+            AttemptResult(
+                n=n,
+                status="failed",
+                seed=record.spec.seeds.attempt,
+                failure=failure,
+                refunded=refund,
+            )
+        )
+        record.events.append("attempt-failed", n=n, failure=type(error).__name__, refunded=refund)
+        self.state(n, "failed")
+
+    def _feedback(self, n: int, public: Scores) -> Feedback:
+        earlier = [
+            (result.n, result.public.mean)
+            for result in self.record.results()
+            if result.public is not None and result.n != n
+        ]
+        rules = self.record.spec.task.feedback
+        return feedback.compose(n, public, earlier, self.record.references(), rules)
+
+    def _truth(self, n: int) -> Truth | None:
+        good = self.trials.task.truth(self.trials.assets)
+        if good is None:
+            return None
+        selection = read_canonical(self.record.attempt_folder(n) / "selection.jsonl")
+        return against_truth(selection, good, self.record.spec.task.submission.rows_max)
+
+
+def against_truth(selection: Selection, good: Sequence[bool], rows_max: int) -> Truth:
+    """Precision and recall of a selection against planted truth."""
+    flags = list(good)
+    hits = sum(1 for row in selection.rows if flags[row])
+    reachable = min(sum(flags), rows_max)
+    return Truth(
+        precision=hits / len(selection.rows) if selection.rows else 0.0,
+        recall=hits / reachable if reachable else 0.0,
+    )

@@ -1,0 +1,94 @@
+"""The command ``harness``: parse, call, print. One module a group of commands, imported when it is used."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from typing import Any
+
+import click
+from curation_sandbox import __version__
+from curation_sandbox.errors import CurationError
+
+COMMANDS = {
+    "launch": ("curation_harness.cli.launch:launch", "Run an agent on a task."),
+    "resume": ("curation_harness.cli.runs:resume", "Go on with an interrupted run."),
+    "finish": ("curation_harness.cli.runs:finish", "Score an interrupted run as it stands."),
+    "rerun": ("curation_harness.cli.runs:rerun", "Train and score a run's submissions again."),
+    "runs": ("curation_harness.cli.runs:runs", "List the runs."),
+    "show": ("curation_harness.cli.runs:show", "Show one run."),
+    "report": ("curation_harness.cli.runs:report", "Write a run's HTML report."),
+    "tasks": ("curation_harness.cli.plugins:tasks", "List the tasks."),
+    "agents": ("curation_harness.cli.plugins:agents", "List the agents."),
+    "scaffolds": ("curation_harness.cli.plugins:scaffolds", "List the scaffolds."),
+    "engines": ("curation_harness.cli.plugins:engines", "List the engines."),
+    "references": (
+        "curation_harness.cli.references:references",
+        "Measure the selections a run is compared with.",
+    ),
+    "images": ("curation_harness.cli.images:images", "Build, list, save and load container images."),
+    "doctor": ("curation_harness.cli.doctor:doctor", "Say what holds on this machine and what is missing."),
+    "clean": ("curation_harness.cli.clean:clean", "Remove what killed runs left behind."),
+    "completion": ("curation_harness.cli.completion:completion", "Print the shell completion script."),
+}
+"""Name → (where it is, one line for ``--help``)."""
+
+
+class LazyGroup(click.Group):
+    """Imports a command when it is called, so that ``harness --help`` imports nothing heavy."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with:  harness launch    (agent `baseline` on task `llava-tiny`)",
+)
+@click.version_option(__version__, prog_name="harness")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def harness(ctx: click.Context, debug: bool) -> None:
+    """Measure whether coding agents can curate training data."""
+    ctx.obj = {"debug": debug}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point. The one place where errors become messages and exit codes."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = harness.main(args=given, prog_name="harness", standalone_mode=False)
+    except click.exceptions.Abort:
+        code = 130
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except CurationError as error:
+        if "--debug" in given:
+            traceback.print_exc()
+        _print_error(error)
+        code = error.exit_code
+    sys.exit(_exit_code(code))
+
+
+def _exit_code(code: Any) -> int:
+    return code if isinstance(code, int) else 0
+
+
+def _print_error(error: CurationError) -> None:
+    click.echo(click.style("error: ", fg="red", bold=True) + error.message, err=True)
+    if error.hint:
+        click.echo(error.hint, err=True)

@@ -1,0 +1,117 @@
+"""What a run looks like while it runs: a live line on a terminal, plain lines in a pipe, silence with ``--json``."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from curation_harness.record.events import Event
+from curation_harness.report.plain import one_line
+from curation_harness.watcher import Watcher
+
+QUIET_SECONDS = 15.0
+"""In a pipe, the least time between two lines of progress of the same piece of work."""
+
+
+class ConsoleWatcher(Watcher):
+    """Prints a run's progress to stderr. A context manager; called from several threads."""
+
+    def __init__(self, console: Console, *, show_agent: bool = True) -> None:
+        self._console = console
+        self._show_agent = show_agent
+        self._lock = threading.Lock()
+        self._live = console.is_terminal
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not self._live,
+        )
+        self._task: TaskID | None = None
+        self._last: tuple[str, float] = ("", 0.0)
+        self._line = b""
+
+    def __enter__(self) -> ConsoleWatcher:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def step(self, what: str) -> None:
+        with self._lock:
+            self._say(Text(what, style="bold"))
+
+    def progress(self, what: str, done: float) -> None:
+        what = one_line(what, 100)
+        with self._lock:
+            if self._live:
+                if self._task is None:
+                    self._task = self._bar.add_task(what, total=1.0)
+                self._bar.update(self._task, description=what, completed=done, visible=done < 1.0)
+                return
+            said, when = self._last
+            # the phrase often holds a counter: its first words tell whether it is the same work
+            key = " ".join(what.split()[:3])
+            if key != said or time.monotonic() - when > QUIET_SECONDS:
+                self._last = (key, time.monotonic())
+                self._say(Text(f"  {what} ({done:.0%})"))
+
+    def event(self, event: Event) -> None:
+        told = _TELL.get(event.kind)
+        if told is None:
+            return
+        with self._lock:
+            self._say(Text(told(event)))
+
+    def agent_output(self, chunk: bytes) -> None:
+        if not self._show_agent:
+            return
+        with self._lock:
+            self._line += chunk
+            *lines, self._line = self._line[-65536:].split(b"\n")
+            for line in lines:
+                text = one_line(line.decode("utf-8", "replace"), 200)
+                self._say(Text(f"  agent │ {text}", style="dim"))
+
+    def _say(self, text: Text) -> None:
+        self._console.print(text, soft_wrap=True, highlight=False)
+
+
+def _scored(event: Event) -> str:
+    return f"attempt {event.data['n']} scored {event.data['mean']:.4f} on public items"
+
+
+def _failed(event: Event) -> str:
+    refund = "refunded" if event.data["refunded"] else "not refunded: the refund budget is spent"
+    return f"attempt {event.data['n']}: the harness failed ({event.data['failure']}), {refund}"
+
+
+_TELL: dict[str, Callable[[Event], str]] = {
+    "created": lambda event: "run created",
+    "agent-started": lambda event: "the agent's container runs",
+    "accepted": lambda event: f"attempt {event.data['n']} accepted: {event.data['rows']} rows",
+    "refused": lambda event: f"submission refused: {', '.join(event.data['codes'])}",
+    "duplicate": lambda event: f"submission is the same as attempt {event.data['attempt']}",
+    "attempt-scored": _scored,
+    "attempt-failed": _failed,
+    "oom-kill": lambda event: f"{event.data['count']} process(es) of the agent killed for memory",
+    "done": lambda event: "the agent says it is done",
+    "budget-spent": lambda event: f"budget spent: {event.data['budget']}",
+    "agent-exited": lambda event: f"the agent's container ended (exit code {event.data['code']})",
+    "interrupted": lambda event: "interrupted",
+    "headline-started": lambda event: (
+        f"scoring the best attempt ({event.data['attempt']}) on sealed items, with fresh seeds"
+    ),
+    "ended": lambda event: f"the run is {event.data['status']}",
+}

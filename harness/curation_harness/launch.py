@@ -1,0 +1,221 @@
+"""``launch``, ``resume``, ``finish``, ``references`` and ``rerun`` as functions: what the commands call."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from curation_plugins import assets as task_assets
+from curation_plugins.api import AgentLaunch, Task
+from curation_plugins.registry import Registry
+from curation_sandbox import engine as engines
+from curation_sandbox import images
+
+from curation_harness import plan as plans
+from curation_harness import references
+from curation_harness.errors import HarnessError, OptionInvalid, RecordInvalid
+from curation_harness.plan import LaunchOptions, Plan
+from curation_harness.record.models import ImageUsed, ReferenceTable, RunSpec, RunStatus
+from curation_harness.record.state import ledger, status
+from curation_harness.record.store import RunRecord
+from curation_harness.references import ReferenceRunner
+from curation_harness.report.html import write_report
+from curation_harness.rerun import Rerun, SubmissionRerunner
+from curation_harness.run import Parts, RunLoop, interruptible
+from curation_harness.trial import TrialRunner
+from curation_harness.watcher import Watcher
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command on a run ended."""
+
+    record: RunRecord
+    status: RunStatus
+    report: Path | None
+
+
+def launch(options: LaunchOptions, registry: Registry, watcher: Watcher) -> Outcome:
+    """Run an agent on a task, from the first check to the report.
+
+    Raises:
+        CurationError: bad options, a missing engine or image, damaged files: before the run folder is made.
+    """
+    plan = plans.make(options, registry)
+    watcher.step("checking the engine and the image")
+    image = find_image(plan.agent_launch(task_assets.folder(options.cache, plan.task)).image)
+    watcher.step(f"making or checking the files of task {plan.task.name}")
+    assets = task_assets.ensure(options.cache, plan.task, watcher.progress)
+    agent = plan.agent_launch(assets)
+    spec = plans.run_spec(plan, agent, image, task_assets.digest(assets), task_assets.pool_digest(assets))
+    table = references.find(options.cache, plan.task, assets)
+    if table is None:
+        watcher.step(
+            f"no references are known for this pool and recipe; `harness references {plan.task.name}` measures them"
+        )
+    options.runs.mkdir(parents=True, exist_ok=True)
+    record = RunRecord.create(options.runs, spec, table)
+    return _drive(record, plan.task, registry, assets, options.cache, watcher, agent)
+
+
+def resume(record: RunRecord, registry: Registry, cache: Path, watcher: Watcher) -> Outcome:
+    """Go on with an interrupted run: unfinished attempts first, then the agent, then the headline."""
+    _refuse_ended(record)
+    task, assets = _task_of(record, registry, cache, watcher)
+    agent = None if _agent_is_through(record) else _agent_again(record, registry, task, assets)
+    return _drive(record, task, registry, assets, cache, watcher, agent, resumed=True)
+
+
+def finish(record: RunRecord, registry: Registry, cache: Path, watcher: Watcher) -> Outcome:
+    """Score an interrupted run as it stands: unfinished attempts, then the headline; the agent is not run again."""
+    _refuse_ended(record)
+    task, assets = _task_of(record, registry, cache, watcher)
+    return _drive(record, task, registry, assets, cache, watcher, None, resumed=True)
+
+
+def measure_references(task: Task, registry: Registry, engine: str, cache: Path, watcher: Watcher) -> ReferenceTable:
+    """Measure a task's reference selections; what was measured before is kept."""
+    watcher.step(f"making or checking the files of task {task.name}")
+    assets = task_assets.ensure(cache, task, watcher.progress)
+    cache.mkdir(parents=True, exist_ok=True)
+    log = cache / f"references-{task.name}.log"
+    with registry.engines.get(engine).open(run_id=f"references-{task.name}", log=log, config=task.config) as session:
+        trials = TrialRunner(task, assets, session)
+        return ReferenceRunner(cache, trials, watcher.progress).run()
+
+
+def rerun_submissions(record: RunRecord, registry: Registry, cache: Path, epsilon: float, watcher: Watcher) -> Rerun:
+    """Train and score a run's submissions again."""
+    task, assets = _task_of(record, registry, cache, watcher, same_files=False)
+    with (
+        record.lock(),
+        registry.engines.get(record.spec.engine).open(
+            run_id=record.spec.run_id, log=record.folder / "reruns.log", config=task.config
+        ) as session,
+    ):
+        trials = TrialRunner(task, assets, session)
+        return SubmissionRerunner(record, trials, epsilon, watcher.progress).run()
+
+
+def find_image(name: str) -> ImageUsed:
+    """The image of that name.
+
+    Raises:
+        EngineUnavailable, EngineTooOld, ImageMissing.
+    """
+    found = images.resolve(engines.connect(), name)
+    return ImageUsed(name=name, digest=found.digest, labels=dict(found.labels))
+
+
+def _drive(
+    record: RunRecord,
+    task: Task,
+    registry: Registry,
+    assets: Path,
+    cache: Path,
+    watcher: Watcher,
+    agent: AgentLaunch | None,
+    *,
+    resumed: bool = False,
+) -> Outcome:
+    parts = Parts(
+        record=record,
+        task=task,
+        scaffold=registry.scaffolds.get(record.spec.scaffold.name),
+        engine=registry.engines.get(record.spec.engine),
+        assets=assets,
+        cache=cache,
+        watcher=watcher,
+    )
+    with ExitStack() as stack:
+        loop = stack.enter_context(RunLoop(parts))
+        stack.enter_context(interruptible(loop.stop))
+        if resumed:
+            loop.recover()
+        loop.work_off()
+        loop.work_through()
+        if agent is not None and not loop.stopping and ledger(record).iterations_left(record) > 0:
+            loop.agent_phase(agent, record.spec.image.digest)
+            loop.work_through()
+        final = loop.headline_phase()
+    watcher.step("writing the report")
+    return Outcome(record, final, write_report(record, task, assets))
+
+
+def _refuse_ended(record: RunRecord) -> None:
+    now = status(record)
+    if now not in ("unscored", "failed"):
+        raise OptionInvalid(
+            f"run {record.spec.run_id} is {now}; there is nothing to go on with",
+            hint=f"`harness show {record.spec.run_id}` shows it.",
+        )
+
+
+def _agent_is_through(record: RunRecord) -> bool:
+    """Whether the agent's part ended by itself before the interruption."""
+    kinds = [event.kind for event in record.events.of("agent-exited", "interrupted", "done", "budget-spent")]
+    return bool(kinds) and "interrupted" not in kinds
+
+
+def _task_of(
+    record: RunRecord, registry: Registry, cache: Path, watcher: Watcher, *, same_files: bool = True
+) -> tuple[Task, Path]:
+    """The recorded task under its recorded numbers, with its files.
+
+    Raises:
+        RecordInvalid: the files are not the ones the run was made with, and ``same_files`` asks for them.
+    """
+    spec = record.spec
+    task = registry.tasks.get(spec.task.name).with_config(spec.task)
+    watcher.step(f"checking the files of task {task.name}")
+    assets = task_assets.ensure(cache, task, watcher.progress)
+    if same_files and task_assets.digest(assets) != spec.assets_digest:
+        raise RecordInvalid(
+            f"the files of task {task.name} are not the ones run {spec.run_id} began with",
+            hint="Scores from other files would not compare; launch a new run.",
+        )
+    return task, assets
+
+
+def _agent_again(record: RunRecord, registry: Registry, task: Task, assets: Path) -> AgentLaunch:
+    plan = _plan_of(record.spec, registry, task, record.folder.parent)
+    launch = plan.agent_launch(assets)
+    here = find_image(launch.image)
+    if here.digest != record.spec.image.digest:
+        raise RecordInvalid(
+            f"image {launch.image} is {here.digest[:19]} here; the run began with {record.spec.image.digest[:19]}",
+            hint="`harness images load FILE` brings a saved image back; `harness finish` scores without the agent.",
+        )
+    return launch
+
+
+def _plan_of(spec: RunSpec, registry: Registry, task: Task, runs: Path) -> Plan:
+    scaffold = registry.scaffolds.get(spec.scaffold.name)
+    if scaffold.version != spec.scaffold.version:
+        raise HarnessError(
+            f"scaffold {scaffold.name} is version {scaffold.version} here; the run began with"
+            f" {spec.scaffold.version}",
+            hint="`harness finish` scores the run without running the agent again.",
+        )
+    options = LaunchOptions(
+        task=spec.task.name,
+        agent=spec.agent.name,
+        scaffold=spec.scaffold.name,
+        runs=runs,
+        cache=Path(),
+        engine=spec.engine,
+        seed=spec.seeds.run,
+        run_id=spec.run_id,
+        agent_dir=Path(spec.agent.agent_dir) if spec.agent.agent_dir else None,
+        agent_arg=spec.agent.agent_arg,
+    )
+    return Plan(
+        run_id=spec.run_id,
+        options=options,
+        task=task,
+        agent=registry.agents.get(spec.agent.name),
+        scaffold=scaffold,
+        engine=registry.engines.get(spec.engine),
+        registry=registry,
+    )

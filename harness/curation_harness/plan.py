@@ -1,0 +1,159 @@
+"""Everything a launch decides before anything starts: names resolved, options checked, nothing touched."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from curation_plugins import config
+from curation_plugins.api import Agent, AgentLaunch, AgentRequest, Engine, Scaffold, Task
+from curation_plugins.registry import Registry
+
+from curation_harness import provenance, seeds
+from curation_harness.errors import OptionInvalid, RunExists, RunFolderUnusable
+from curation_harness.record.events import now
+from curation_harness.record.models import (
+    FORMAT,
+    AgentUsed,
+    ImageUsed,
+    Provided,
+    RunSpec,
+    ScaffoldUsed,
+)
+
+RUN_ID = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchOptions:
+    """What the user asked for."""
+
+    task: str
+    agent: str
+    scaffold: str
+    runs: Path
+    cache: Path
+    engine: str = "local"
+    seed: int = 0
+    run_id: str | None = None
+    iterations: int | None = None
+    overrides: Sequence[str] = ()
+    agent_dir: Path | None = None
+    agent_arg: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A launch, resolved."""
+
+    run_id: str
+    options: LaunchOptions
+    task: Task
+    agent: Agent
+    scaffold: Scaffold
+    engine: Engine
+    registry: Registry
+
+    def agent_launch(self, assets: Path) -> AgentLaunch:
+        """How the agent is started; checks its options."""
+        return self.agent.launch(
+            AgentRequest(
+                task=self.task,
+                assets=assets,
+                seed=seeds.derive(self.options.seed, "agent"),
+                iterations=self.task.config.budgets.iterations,
+                agent_dir=self.options.agent_dir,
+                agent_arg=self.options.agent_arg,
+            )
+        )
+
+
+def make(options: LaunchOptions, registry: Registry) -> Plan:
+    """Resolve a launch.
+
+    Raises:
+        UnknownName, ConfigInvalid, OptionInvalid, RunExists, RunFolderUnusable: before anything was touched.
+    """
+    overrides = list(options.overrides)
+    if options.iterations is not None:
+        overrides.append(f"budgets.iterations={options.iterations}")
+    task = registry.tasks.get(options.task)
+    if overrides:
+        task = task.with_config(config.override(task.config, overrides))
+    run_id = options.run_id or _new_id(options)
+    _check_run_id(run_id, options.runs)
+    return Plan(
+        run_id=run_id,
+        options=options,
+        task=task,
+        agent=registry.agents.get(options.agent),
+        scaffold=registry.scaffolds.get(options.scaffold),
+        engine=registry.engines.get(options.engine),
+        registry=registry,
+    )
+
+
+def run_spec(plan: Plan, launch: AgentLaunch, image: ImageUsed, assets_digest: str, pool_digest: str) -> RunSpec:
+    """The record's first file."""
+    options, task, registry = plan.options, plan.task, plan.registry
+    task_from = registry.tasks.provider(task.name)
+    agent_from = registry.agents.provider(plan.agent.name)
+    rules = plan.scaffold.rules(task)
+    return RunSpec(
+        format=FORMAT,
+        run_id=plan.run_id,
+        created=now(),
+        task=task.config,
+        task_provider=Provided(name=task.name, distribution=task_from.distribution, version=task_from.version),
+        overrides=tuple(options.overrides),
+        agent=AgentUsed(
+            name=plan.agent.name,
+            distribution=agent_from.distribution,
+            version=agent_from.version,
+            command=launch.command,
+            agent_dir=str(options.agent_dir) if options.agent_dir else None,
+            agent_arg=options.agent_arg,
+        ),
+        scaffold=ScaffoldUsed(
+            name=plan.scaffold.name,
+            version=plan.scaffold.version,
+            digest=hashlib.sha256(rules.encode()).hexdigest(),
+            distribution=registry.scaffolds.provider(plan.scaffold.name).distribution,
+        ),
+        engine=plan.engine.name,
+        seeds=seeds.of_run(options.seed, task.config.headline.seeds),
+        assets_digest=assets_digest,
+        pool_digest=pool_digest,
+        recipe_digest=provenance.recipe_digest(task),
+        image=image,
+        code=provenance.code_revision(),
+        packages=provenance.packages(),
+        hardware=provenance.hardware(),
+    )
+
+
+def _new_id(options: LaunchOptions) -> str:
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    return f"{options.task}-{options.agent}-{stamp}-{secrets.token_hex(2)}"[:63]
+
+
+def _check_run_id(run_id: str, runs: Path) -> None:
+    if not RUN_ID.match(run_id):
+        raise OptionInvalid(
+            f"--run-id {run_id!r}: lower-case letters, digits, '.', '_' and '-', at most 63",
+            hint="Example: --run-id llava-first-try",
+        )
+    if (runs / run_id).exists():
+        raise RunExists(f"run {run_id} exists in {runs}", hint="Choose another --run-id.")
+    existing = next(parent for parent in (runs, *runs.parents) if parent.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise RunFolderUnusable(
+            f"{runs} cannot hold a run: {existing} is not a writable folder",
+            hint="Name a writable folder with --run-dir.",
+        )

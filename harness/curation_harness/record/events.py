@@ -1,0 +1,152 @@
+"""The event log of a run: one JSON object a line, appended and fsynced, never changed.
+
+| kind | when | data |
+|---|---|---|
+| ``created`` | the run folder is there | |
+| ``agent-started`` | the container runs | ``container`` |
+| ``clock`` | the agent's clock stopped, or a minute passed | ``agent_seconds`` since the last one |
+| ``refused`` | a submission was refused | ``n``, ``codes`` |
+| ``duplicate`` | content that was accepted before | ``attempt`` |
+| ``accepted`` | a submission became attempt n | ``n``, ``digest``, ``rows`` |
+| ``attempt-started`` | its turn came | ``n`` |
+| ``attempt-scored`` | result written | ``n``, ``mean`` |
+| ``attempt-failed`` | we failed on it | ``n``, ``failure``, ``refunded`` |
+| ``worker`` | a worker was restarted or a job retried | ``what``, … |
+| ``signal`` | a signal was computed | ``name``, ``rows``, ``seconds``, ``cached`` |
+| ``oom-kill`` | a process in the container was killed for memory | ``count`` |
+| ``done`` | the agent called ``curate done`` | |
+| ``budget-spent`` | a budget ended the agent's part | ``budget`` |
+| ``interrupted`` | Ctrl-C or a signal | |
+| ``agent-exited`` | the container ended | ``code``, ``oom_killed`` |
+| ``resumed`` | another process went on | |
+| ``headline-started`` / ``headline-seed`` | | ``attempt`` / ``seed`` |
+| ``ended`` | the run's last event | ``status`` |
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from curation_harness.errors import RecordInvalid
+from curation_harness.record.models import Entry
+
+KINDS = frozenset(
+    [
+        "created",
+        "agent-started",
+        "clock",
+        "refused",
+        "duplicate",
+        "accepted",
+        "attempt-started",
+        "attempt-scored",
+        "attempt-failed",
+        "worker",
+        "signal",
+        "oom-kill",
+        "done",
+        "budget-spent",
+        "interrupted",
+        "agent-exited",
+        "resumed",
+        "headline-started",
+        "headline-seed",
+        "ended",
+    ]
+)
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+class Event(Entry):
+    seq: int
+    """1, 2, 3 … without gaps."""
+    time: str
+    """ISO 8601, UTC."""
+    kind: str
+    data: dict[str, Any]
+
+
+class EventLog:
+    """Appends to and reads ``events.jsonl``. Safe to use from several threads of one process."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._events = _read(path)
+        self._listener: Callable[[Event], None] | None = None
+
+    def listen(self, listener: Callable[[Event], None]) -> None:
+        """Call ``listener`` after every append, once the event is on disk."""
+        self._listener = listener
+
+    def append(self, kind: str, **data: Any) -> Event:
+        """Append an event; it is on disk when this returns."""
+        if kind not in KINDS:
+            raise ValueError(f"unknown event kind {kind!r}")
+        with self._lock:
+            event = Event(seq=len(self._events) + 1, time=now(), kind=kind, data=data)
+            line = event.model_dump_json() + "\n"
+            with self._path.open("ab") as file:
+                file.write(line.encode())
+                file.flush()
+                os.fsync(file.fileno())
+            self._events.append(event)
+        if self._listener is not None:
+            self._listener(event)
+        return event
+
+    def all(self) -> tuple[Event, ...]:
+        with self._lock:
+            return tuple(self._events)
+
+    def of(self, *kinds: str) -> tuple[Event, ...]:
+        return tuple(event for event in self.all() if event.kind in kinds)
+
+    def reload(self) -> None:
+        """Read the file again.
+
+        Raises:
+            RecordInvalid: it was damaged.
+        """
+        with self._lock:
+            self._events = _read(self._path)
+
+    def drop_torn_tail(self) -> None:
+        """Cut a last line that a crash left without its newline; only whole events ever happened."""
+        data = self._path.read_bytes() if self._path.exists() else b""
+        whole = data[: data.rfind(b"\n") + 1]
+        if whole != data:
+            with self._path.open("r+b") as file:
+                file.truncate(len(whole))
+                os.fsync(file.fileno())
+
+
+def _read(path: Path) -> list[Event]:
+    if not path.exists():
+        return []
+    text = path.read_bytes()
+    lines = text[: text.rfind(b"\n") + 1].splitlines()
+    events: list[Event] = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            event = Event.model_validate(json.loads(line))
+        except ValueError as error:
+            raise RecordInvalid(
+                f"{path}, line {number}: no event ({error})", hint="The record was changed or damaged."
+            ) from None
+        if event.seq != number:
+            raise RecordInvalid(
+                f"{path}, line {number}: event {event.seq} where {number} was expected",
+                hint="Lines were removed, added or moved.",
+            )
+        events.append(event)
+    return events

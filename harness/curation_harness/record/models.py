@@ -1,0 +1,268 @@
+"""The files of a run record, as types. ``docs/record.md`` shows the folder.
+
+Every model is frozen and refuses unknown keys; ``FORMAT`` is raised when an older reader could misread a record.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from curation_plugins.config import TaskConfig
+from curation_plugins.jobs import TrainResult
+from curation_sandbox.protocol import Budget, Feedback, PolicyFile, Problem, Score
+from pydantic import BaseModel, ConfigDict
+
+FORMAT = 1
+"""Version of the run record."""
+
+RunStatus = Literal["running", "unscored", "scored", "empty", "failed"]
+"""``unscored``: interrupted, or its process died; ``harness finish`` or ``resume`` goes on. ``empty``: ended
+without a scored attempt. ``failed``: the harness failed and the run has no headline."""
+
+
+class Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CodeRevision(Entry):
+    version: str
+    """Of the installed ``curation-harness``."""
+    revision: str | None
+    """Git commit of the checkout it runs from; none for an installed wheel."""
+    dirty: bool | None
+    """Whether the checkout held uncommitted changes."""
+
+
+class Hardware(Entry):
+    machine: str
+    """Architecture, e.g. ``x86_64``."""
+    processor: str
+    cpus: int
+    memory_bytes: int
+    gpus: tuple[str, ...]
+    kernel: str
+
+
+class Provided(Entry):
+    """A plugin object and the distribution it came from."""
+
+    name: str
+    distribution: str
+    version: str
+
+
+class ScaffoldUsed(Entry):
+    name: str
+    version: str
+    digest: str
+    """SHA-256 of the rules the agent read."""
+    distribution: str
+
+
+class AgentUsed(Entry):
+    name: str
+    distribution: str
+    version: str
+    command: tuple[str, ...]
+    agent_dir: str | None
+    agent_arg: str | None
+
+
+class ImageUsed(Entry):
+    name: str
+    digest: str
+    """Image id, ``sha256:…``."""
+    labels: dict[str, str]
+
+
+class Seeds(Entry):
+    """Where every seed of a run comes from; see ``curation_harness.seeds``."""
+
+    run: int
+    agent: int
+    """Told to the agent, for its policy's own randomness."""
+    attempt: int
+    """Training seed of every attempt: all attempts of a run share it, so that they differ by their data
+    only and resubmitting brings no new draw."""
+    headline: tuple[int, ...]
+    """Fresh training seeds of the sealed headline."""
+
+
+class RunSpec(Entry):
+    """``run.json``: everything that was decided before the agent started."""
+
+    format: int
+    run_id: str
+    created: str
+    """ISO 8601, UTC."""
+    task: TaskConfig
+    """Fully resolved, overrides applied."""
+    task_provider: Provided
+    overrides: tuple[str, ...]
+    agent: AgentUsed
+    scaffold: ScaffoldUsed
+    engine: str
+    seeds: Seeds
+    assets_digest: str
+    pool_digest: str
+    recipe_digest: str
+    image: ImageUsed
+    code: CodeRevision
+    packages: dict[str, str]
+    """Version of every installed distribution that training, scoring or the harness itself uses."""
+    hardware: Hardware
+
+
+class Scores(Entry):
+    """Scores of one model on one split."""
+
+    mean: float
+    """Unweighted mean of the benchmarks' means, in [0, 1]."""
+    stderr: float
+    """Over items, clustered by group; training variance is not in it."""
+    n: int
+    by_benchmark: dict[str, Score]
+
+
+class Truth(Entry):
+    """A selection against planted truth."""
+
+    precision: float
+    """Good rows among the selected."""
+    recall: float
+    """Good rows selected, as a share of the good rows that could have been (at most ``rows_max``)."""
+
+
+class AttemptSubmission(Entry):
+    """``attempts/NNN/submission.json``: written before the acceptance is told."""
+
+    n: int
+    key: str
+    """Idempotency key of the request."""
+    digest: str
+    """SHA-256 of the canonical selection beside it."""
+    rows: int
+    note: str
+    policy: tuple[PolicyFile, ...]
+    accepted: str
+    """ISO 8601, UTC."""
+
+
+class Timings(Entry):
+    """Wall seconds of one attempt."""
+
+    train: float
+    evaluate: float
+    total: float
+    """From the acceptance's turn in the queue to the written result."""
+
+
+class AttemptResult(Entry):
+    """``attempts/NNN/result.json``: written before the feedback is told."""
+
+    n: int
+    status: Literal["scored", "failed"]
+    seed: int
+    public: Scores | None = None
+    sealed: Scores | None = None
+    """Never leaves the host."""
+    truth: Truth | None = None
+    train: TrainResult | None = None
+    model_digest: str | None = None
+    """SHA-256 over the trained model's files; the files themselves are not kept."""
+    slot: str | None = None
+    timings: Timings | None = None
+    feedback: Feedback | None = None
+    failure: str | None = None
+    """Class and message of our failure."""
+    refunded: bool = False
+
+
+class SeedScores(Entry):
+    seed: int
+    public: Scores
+    sealed: Scores
+    model_digest: str
+
+
+class Interval(Entry):
+    low: float
+    high: float
+
+
+class Recovered(Entry):
+    """Share of the full-data gain recovered on the sealed split, (headline - base) / (full - base)."""
+
+    share: float
+    interval: Interval
+    """95 %, Fieller (1954)."""
+
+
+class SealedScore(Entry):
+    mean: float
+    stderr: float
+    """Item and training variance together."""
+    n: int
+    seeds: int
+    sd_seeds: float | None
+    """Standard deviation over the training seeds."""
+    by_benchmark: dict[str, Score]
+
+
+class Headline(Entry):
+    """``headline.json``: the best attempt by public score, trained again with fresh seeds, on sealed items."""
+
+    attempt: int
+    seeds: tuple[SeedScores, ...]
+    sealed: SealedScore
+    public: SealedScore
+    all_items: SealedScore
+    """Public and sealed items together, comparable with published tables; the public part was seen."""
+    recovered: Recovered | None
+
+
+class Refusal(Entry):
+    """``refusals/NNN.json``."""
+
+    n: int
+    key: str
+    problems: tuple[Problem, ...]
+    more_problems: int
+    refused: str
+    """ISO 8601, UTC."""
+
+
+class ReferenceSeed(Entry):
+    seed: int
+    rows: int
+    public: Scores
+    sealed: Scores
+    truth: Truth | None = None
+
+
+class ReferenceArm(Entry):
+    name: str
+    seeds: tuple[ReferenceSeed, ...]
+
+
+class ReferenceTable(Entry):
+    """Measured references of one task: pool, recipe and benchmarks must be the same to compare."""
+
+    format: int
+    task: str
+    pool_digest: str
+    recipe_digest: str
+    arms: tuple[ReferenceArm, ...]
+    code: CodeRevision
+    hardware: Hardware
+    measured: str
+    """ISO 8601, UTC."""
+
+    def arm(self, name: str) -> ReferenceArm | None:
+        return next((arm for arm in self.arms if arm.name == name), None)
+
+
+class LedgerView(Entry):
+    """Every budget of a run and what has been spent of it."""
+
+    budgets: tuple[Budget, ...]

@@ -1,0 +1,74 @@
+"""What a run has come to, derived from its record alone: status, ledger, best attempt.
+
+Nothing here is stored twice: the events and the attempt folders are the state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from curation_sandbox.protocol import Budget
+
+from curation_harness.record.models import AttemptResult, RunStatus
+from curation_harness.record.store import RunRecord
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What has been spent of each budget."""
+
+    iterations: int
+    """Accepted submissions, refunded ones included."""
+    refunded: int
+    refusals: int
+    agent_seconds: float
+    signal_seconds: float
+
+    def budgets(self, record: RunRecord) -> tuple[Budget, ...]:
+        limits = record.spec.task.budgets
+        return (
+            Budget(
+                name="iterations",
+                unit="attempts",
+                limit=limits.iterations,
+                spent=self.iterations,
+                refunded=self.refunded,
+            ),
+            Budget(name="refusals", unit="submissions", limit=limits.refusals, spent=self.refusals),
+            Budget(name="agent time", unit="seconds", limit=limits.agent_seconds, spent=self.agent_seconds),
+            Budget(name="signal time", unit="seconds", limit=limits.signal_seconds, spent=self.signal_seconds),
+            Budget(name="refunds", unit="attempts", limit=limits.refunds, spent=self.refunded),
+        )
+
+    def iterations_left(self, record: RunRecord) -> int:
+        return record.spec.task.budgets.iterations - self.iterations + self.refunded
+
+
+def ledger(record: RunRecord) -> Ledger:
+    events = record.events
+    return Ledger(
+        iterations=len(events.of("accepted")),
+        refunded=sum(1 for event in events.of("attempt-failed") if event.data["refunded"]),
+        refusals=len(events.of("refused")),
+        agent_seconds=sum(event.data["agent_seconds"] for event in events.of("clock")),
+        signal_seconds=sum(event.data["seconds"] for event in events.of("signal")),
+    )
+
+
+def status(record: RunRecord) -> RunStatus:
+    """The run's status; ``running`` only while a process holds it."""
+    events = record.events.all()
+    if events and events[-1].kind == "ended":  # a resumed run goes on after an earlier end
+        final: RunStatus = events[-1].data["status"]
+        return final
+    return "running" if record.held() else "unscored"
+
+
+def best(results: tuple[AttemptResult, ...]) -> AttemptResult | None:
+    """The scored attempt with the highest public mean; of equals the earliest."""
+    scored = [result for result in results if result.status == "scored" and result.public is not None]
+    return max(scored, key=lambda result: (_mean(result), -result.n), default=None)
+
+
+def _mean(result: AttemptResult) -> float:
+    return result.public.mean if result.public is not None else float("-inf")

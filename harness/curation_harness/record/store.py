@@ -1,0 +1,249 @@
+"""One run's folder.
+
+::
+
+    <runs>/<run id>/
+        run.json               RunSpec: everything decided before the agent started
+        events.jsonl           what happened, in order; append-only
+        references.json        the reference table used, if there was one
+        attempts/001/          submission.json, selection.jsonl, policy/   written before the acceptance is told
+                               result.json, items-public.jsonl, items-sealed.jsonl   before the feedback is told
+        refusals/001.json
+        headline/seed-K.json, headline.json
+        agent.log, workers.log
+        report.html
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from filelock import FileLock, Timeout
+from pydantic import ValidationError
+
+from curation_harness.errors import RecordInvalid, RunBusy, RunExists, RunFolderUnusable, RunUnknown
+from curation_harness.record import files
+from curation_harness.record.events import EventLog
+from curation_harness.record.models import (
+    FORMAT,
+    AttemptResult,
+    AttemptSubmission,
+    Entry,
+    Headline,
+    ReferenceTable,
+    Refusal,
+    RunSpec,
+)
+
+ModelT = TypeVar("ModelT", bound=Entry)
+
+
+class RunRecord:
+    """Reads and writes one run folder. Open one with ``create``, ``open_run`` or ``find``."""
+
+    def __init__(self, folder: Path, spec: RunSpec) -> None:
+        self.folder = folder
+        self.spec = spec
+        self.events = EventLog(folder / "events.jsonl")
+
+    # -- opening ---------------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, runs: Path, spec: RunSpec, references: ReferenceTable | None) -> RunRecord:
+        """Begin a new record; the folder appears with run.json in it, or not at all.
+
+        Raises:
+            RunExists: the id is taken. RunFolderUnusable: ``runs`` cannot be written.
+        """
+        folder = runs / spec.run_id
+        scratch = runs / f".{spec.run_id}.{os.getpid()}.tmp"
+        if folder.exists():
+            raise RunExists(f"run {spec.run_id} exists in {runs}", hint="Choose another --run-id.")
+        try:
+            (scratch / "attempts").mkdir(parents=True)
+            (scratch / "refusals").mkdir()
+            (scratch / "headline").mkdir()
+            files.write_model(scratch / "run.json", spec)
+            if references is not None:
+                files.write_model(scratch / "references.json", references)
+            scratch.rename(folder)
+            files.sync_folder(runs)
+        except OSError as error:
+            shutil.rmtree(scratch, ignore_errors=True)
+            if folder.exists():  # another launch took the id in between
+                raise RunExists(f"run {spec.run_id} exists in {runs}") from error
+            raise RunFolderUnusable(
+                f"{runs} cannot hold a run: {error.strerror or error}",
+                hint="Name a writable folder with --run-dir.",
+            ) from error
+        record = cls(folder, spec)
+        record.events.append("created")
+        return record
+
+    @classmethod
+    def open_run(cls, folder: Path) -> RunRecord:
+        """Open an existing record.
+
+        Raises:
+            RunUnknown: there is no folder. RecordInvalid: it is no run record, damaged, or of a newer version.
+        """
+        if not folder.is_dir():
+            raise RunUnknown(f"no run folder {folder}", hint="`harness runs` lists the runs there are.")
+        path = folder / "run.json"
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            raise RecordInvalid(f"{folder} is no run record: run.json cannot be read") from None
+        return cls(folder, _parse_spec(path, text))
+
+    @classmethod
+    def find(cls, runs: Path, name: str) -> RunRecord:
+        """Open a run by id, by a prefix that only one run has, by path, or as ``last``."""
+        if "/" in name or (name not in {"last", "."} and Path(name, "run.json").is_file()):
+            return cls.open_run(Path(name).resolve())
+        ids = run_ids(runs)
+        if name == "last" and ids:
+            return cls.open_run(runs / max(ids, key=lambda run: (runs / run / "run.json").stat().st_mtime_ns))
+        matching = [run for run in ids if run == name] or [run for run in ids if run.startswith(name)]
+        if len(matching) == 1:
+            return cls.open_run(runs / matching[0])
+        what = f"{len(matching)} runs begin with {name!r}" if matching else f"no run {name!r}"
+        raise RunUnknown(f"{what} in {runs}", hint="`harness runs` lists the runs there are.")
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run for this process.
+
+        Raises:
+            RunBusy: another process holds it.
+        """
+        lock = FileLock(self.folder / "run.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise RunBusy(
+                f"another process works on run {self.spec.run_id}",
+                hint="Wait for it, or end it with Ctrl-C there.",
+            ) from None
+        try:
+            self.events.reload()  # another process may have appended since this record was opened
+            yield
+        finally:
+            lock.release()
+
+    def held(self) -> bool:
+        """Whether a process is working on the run now."""
+        try:
+            with self.lock():
+                return False
+        except RunBusy:
+            return True
+
+    # -- attempts --------------------------------------------------------------------------------
+
+    def attempt_folder(self, n: int) -> Path:
+        return self.folder / "attempts" / f"{n:03d}"
+
+    def write_submission(self, submission: AttemptSubmission, canonical: bytes, policy: Mapping[str, Path]) -> None:
+        """Write an accepted submission's folder; it appears whole or not at all."""
+        target = self.attempt_folder(submission.n)
+        scratch = target.with_name(f".{target.name}.tmp")
+        shutil.rmtree(scratch, ignore_errors=True)
+        (scratch / "policy").mkdir(parents=True)
+        (scratch / "selection.jsonl").write_bytes(canonical)
+        for name, source in policy.items():
+            place = scratch / "policy" / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, place)
+        (scratch / "submission.json").write_bytes(submission.model_dump_json(indent=1).encode() + b"\n")
+        files.publish_folder(scratch, target)
+
+    def submissions(self) -> tuple[AttemptSubmission, ...]:
+        """Accepted submissions in order."""
+        folders = sorted((self.folder / "attempts").glob("[0-9][0-9][0-9]*"))
+        return tuple(read(folder / "submission.json", AttemptSubmission) for folder in folders)
+
+    def write_result(self, result: AttemptResult) -> None:
+        files.write_model(self.attempt_folder(result.n) / "result.json", result)
+
+    def result(self, n: int) -> AttemptResult | None:
+        path = self.attempt_folder(n) / "result.json"
+        return read(path, AttemptResult) if path.exists() else None
+
+    def results(self) -> tuple[AttemptResult, ...]:
+        found = (self.result(submission.n) for submission in self.submissions())
+        return tuple(result for result in found if result is not None)
+
+    # -- the rest --------------------------------------------------------------------------------
+
+    def write_refusal(self, refusal: Refusal) -> None:
+        files.write_model(self.folder / "refusals" / f"{refusal.n:03d}.json", refusal)
+
+    def refusals(self) -> tuple[Refusal, ...]:
+        return tuple(read(path, Refusal) for path in sorted((self.folder / "refusals").glob("[0-9]*.json")))
+
+    def write_headline(self, headline: Headline) -> None:
+        files.write_model(self.folder / "headline.json", headline)
+
+    def headline(self) -> Headline | None:
+        path = self.folder / "headline.json"
+        return read(path, Headline) if path.exists() else None
+
+    def references(self) -> ReferenceTable | None:
+        path = self.folder / "references.json"
+        return read(path, ReferenceTable) if path.exists() else None
+
+
+def read(path: Path, model: type[ModelT]) -> ModelT:
+    """Read one file of a record.
+
+    Raises:
+        RecordInvalid: missing, damaged, or not what the format says.
+    """
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise RecordInvalid(f"{path}: {error.strerror}", hint="The record is incomplete.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RecordInvalid(f"{path}: {where}: {first['msg']}", hint="The record was changed or damaged.") from None
+
+
+def run_ids(runs: Path) -> list[str]:
+    """Ids of the runs in a folder; anything without a run.json is not a run."""
+    if not runs.is_dir():
+        return []
+    return sorted(
+        path.name for path in runs.iterdir() if not path.name.startswith(".") and (path / "run.json").is_file()
+    )
+
+
+def _parse_spec(path: Path, text: str) -> RunSpec:
+    found = _format_of(text)
+    if found is not None and found > FORMAT:  # also where it would parse: its meaning may have changed
+        raise RecordInvalid(
+            f"{path}: record format {found}; this version reads up to {FORMAT}",
+            hint="Install a newer curation-harness.",
+        )
+    try:
+        return RunSpec.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RecordInvalid(f"{path}: {where}: {first['msg']}") from None
+
+
+def _format_of(text: str) -> int | None:
+    try:
+        tree = json.loads(text)
+    except ValueError:
+        return None
+    found = tree.get("format") if isinstance(tree, dict) else None
+    return found if isinstance(found, int) else None

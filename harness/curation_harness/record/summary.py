@@ -1,0 +1,203 @@
+"""A run in one object: what ``harness show --json`` prints and what the report's tables are made of."""
+
+from __future__ import annotations
+
+import statistics
+
+from curation_sandbox.protocol import Budget
+
+from curation_harness.record.models import (
+    AttemptResult,
+    Entry,
+    ReferenceArm,
+    ReferenceTable,
+    RunStatus,
+    Scores,
+    SealedScore,
+    Truth,
+)
+from curation_harness.record.scores import expected_maximum, noise_floor
+from curation_harness.record.state import best, ledger, status
+from curation_harness.record.store import RunRecord
+
+
+class AttemptLine(Entry):
+    n: int
+    kind: str
+    """Submission kind, e.g. ``rows``."""
+    status: str
+    """``scored``, ``failed`` (the harness failed), or ``pending``."""
+    rows: int
+    note: str
+    digest: str
+    public: Scores | None
+    sealed: Scores | None
+    truth: Truth | None
+    seconds: float | None
+    failure: str | None
+    best: bool
+    """Whether it is the best attempt by public score."""
+
+
+class SealedLine(SealedScore):
+    attempt: int
+    """The attempt that was trained again."""
+    share_of_full_gain: float | None
+    share_interval: tuple[float, float] | None
+
+
+class ReferenceLine(Entry):
+    name: str
+    seeds: int
+    public: float
+    """Mean over seeds."""
+    public_sd: float | None
+    sealed: float
+    sealed_sd: float | None
+
+
+class RandomSearch(Entry):
+    """What the best of k random selections would be expected to reach, beside the agent's best so far."""
+
+    draws: int
+    """Random references behind it."""
+    best_so_far: tuple[float | None, ...]
+    """After attempt 1, 2 …"""
+    expected_maximum: tuple[float, ...]
+
+
+class Summary(Entry):
+    run_id: str
+    status: RunStatus
+    created: str
+    task: str
+    agent: str
+    scaffold: str
+    seed: int
+    attempts: tuple[AttemptLine, ...]
+    refusals: int
+    sealed: SealedLine | None
+    """The headline: the best attempt, trained with fresh seeds, on items the agent never saw."""
+    references: tuple[ReferenceLine, ...]
+    noise_floor: float | None
+    random_search: RandomSearch | None
+    """None with fewer than eight random references."""
+    ledger: tuple[Budget, ...]
+    image_digest: str
+    folder: str
+
+
+MIN_RANDOM_DRAWS = 8
+
+
+def summarize(record: RunRecord) -> Summary:
+    """Everything a reader of a run wants first, from its record alone."""
+    spec = record.spec
+    results = {result.n: result for result in record.results()}
+    winner = best(tuple(results.values()))
+    lines = tuple(
+        _attempt_line(
+            submission.n,
+            spec.task.submission.kind,
+            submission.rows,
+            submission.note,
+            submission.digest,
+            results.get(submission.n),
+            winner,
+        )
+        for submission in record.submissions()
+    )
+    table = record.references()
+    return Summary(
+        run_id=spec.run_id,
+        status=status(record),
+        created=spec.created,
+        task=spec.task.name,
+        agent=spec.agent.name,
+        scaffold=spec.scaffold.name,
+        seed=spec.seeds.run,
+        attempts=lines,
+        refusals=len(record.refusals()),
+        sealed=_sealed_line(record),
+        references=tuple(reference_line(arm) for arm in table.arms) if table else (),
+        noise_floor=floor(table),
+        random_search=_random_search(table, lines),
+        ledger=ledger(record).budgets(record),
+        image_digest=spec.image.digest,
+        folder=str(record.folder),
+    )
+
+
+def floor(table: ReferenceTable | None) -> float | None:
+    """The noise floor of public scores, from the ``random-fixed`` reference."""
+    arm = table.arm("random-fixed") if table else None
+    return noise_floor([seed.public.mean for seed in arm.seeds]) if arm else None
+
+
+def reference_line(arm: ReferenceArm) -> ReferenceLine:
+    public = [seed.public.mean for seed in arm.seeds]
+    sealed = [seed.sealed.mean for seed in arm.seeds]
+    return ReferenceLine(
+        name=arm.name,
+        seeds=len(arm.seeds),
+        public=statistics.fmean(public),
+        public_sd=statistics.stdev(public) if len(public) > 1 else None,
+        sealed=statistics.fmean(sealed),
+        sealed_sd=statistics.stdev(sealed) if len(sealed) > 1 else None,
+    )
+
+
+def _attempt_line(
+    n: int,
+    kind: str,
+    rows: int,
+    note: str,
+    digest: str,
+    result: AttemptResult | None,
+    winner: AttemptResult | None,
+) -> AttemptLine:
+    return AttemptLine(
+        n=n,
+        kind=kind,
+        status=result.status if result else "pending",
+        rows=rows,
+        note=note,
+        digest=digest,
+        public=result.public if result else None,
+        sealed=result.sealed if result else None,
+        truth=result.truth if result else None,
+        seconds=result.timings.total if result and result.timings else None,
+        failure=result.failure if result else None,
+        best=winner is not None and winner.n == n,
+    )
+
+
+def _sealed_line(record: RunRecord) -> SealedLine | None:
+    headline = record.headline()
+    if headline is None:
+        return None
+    share = headline.recovered
+    return SealedLine(
+        **headline.sealed.model_dump(),
+        attempt=headline.attempt,
+        share_of_full_gain=share.share if share else None,
+        share_interval=(share.interval.low, share.interval.high) if share else None,
+    )
+
+
+def _random_search(table: ReferenceTable | None, lines: tuple[AttemptLine, ...]) -> RandomSearch | None:
+    arm = table.arm("random") if table else None
+    if arm is None or len(arm.seeds) < MIN_RANDOM_DRAWS or not lines:
+        return None
+    draws = [seed.public.mean for seed in arm.seeds]
+    running: float | None = None
+    so_far: list[float | None] = []
+    for line in lines:
+        if line.public is not None:
+            running = line.public.mean if running is None else max(running, line.public.mean)
+        so_far.append(running)
+    return RandomSearch(
+        draws=len(draws),
+        best_so_far=tuple(so_far),
+        expected_maximum=tuple(expected_maximum(draws, k) for k in range(1, len(lines) + 1)),
+    )

@@ -1,0 +1,1 @@
+"""What a run came to, for a reader: a terminal view and one self-contained HTML file."""

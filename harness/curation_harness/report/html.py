@@ -1,0 +1,183 @@
+"""``report.html``: the whole run in one self-contained file.
+
+The page holds no script and loads nothing: style sheet inline, images as ``data:`` URIs, and a content
+security policy that forbids the rest. Jinja escapes every value, and before that every string,
+whoever wrote it, goes through ``plain.visible``; only what this module marks as ``Markup`` is left
+alone.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from curation_plugins.api import Task
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from curation_harness.record import files
+from curation_harness.record.store import RunRecord
+from curation_harness.report import figures, wording
+from curation_harness.report.content import Content, gather
+from curation_harness.report.plain import one_line, visible
+from curation_harness.report.pool import view
+
+REPORT = "report.html"
+TABLE_BENCHMARKS = 8
+"""Benchmarks with a column in the overview; with more, they stand under each attempt only."""
+
+
+def write_report(record: RunRecord, task: Task | None, assets: Path | None) -> Path:
+    """Write ``report.html`` into the run's folder and return its path.
+
+    Without the task, or without its files, the report lacks the chosen rows and the source mix, and says so.
+
+    Raises:
+        RecordInvalid: a file of the record is missing or damaged.
+        OSError: the run's folder cannot be written.
+    """
+    content = gather(record, view(record.spec, task, assets))
+    path = record.folder / REPORT
+    files.write(path, render(content).encode())
+    return path
+
+
+def render(content: Content) -> str:
+    """The page as text."""
+    summary = content.summary
+    names = {name for line in summary.attempts if line.public for name in line.public.by_benchmark}
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            content=content,
+            summary=summary,
+            spec=content.record.spec,
+            figures=tuple(_figures(content)),
+            benchmarks=sorted(names) if len(names) <= TABLE_BENCHMARKS else [],
+        )
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("curation_harness.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_clean,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        score=lambda found: wording.score(found.mean, found.stderr) if found else wording.NOTHING,
+        mean_sd=lambda mean, sd: wording.score(mean, sd),
+        outcome=wording.outcome,
+        duration=wording.duration,
+        moment=wording.moment,
+        spent=wording.spent,
+        seeds=wording.seeds,
+        short=one_line,
+        size=_size,
+        uri=Markup,  # for ``pool.Card.image``, which is made of a fixed prefix and base64
+    )
+    environment.globals.update(headline=wording.headline, comparisons=wording.comparisons, noise=wording.noise)
+    return environment
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return visible(value)
+    return value
+
+
+def _size(count: int) -> str:
+    return f"{count} B" if count < 1024 else f"{count / 1024:.1f} KiB"
+
+
+# -- figures ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureView:
+    name: str
+    title: str
+    caption: str
+    """How to read it."""
+    image: Markup
+    """``data:`` URI."""
+
+
+def _figures(content: Content) -> Iterator[FigureView]:
+    for name, title, caption, svg in _drawn(content):
+        if svg is not None:
+            encoded = base64.b64encode(svg.encode()).decode()
+            image = Markup(f"data:image/svg+xml;base64,{encoded}")
+            yield FigureView(name=name, title=title, caption=caption, image=image)
+
+
+def _drawn(content: Content) -> Iterator[tuple[str, str, str, str | None]]:
+    summary, references = content.summary, content.references
+    numbers = [page.line.n for page in content.attempts]
+    mixes = {page.line.n: page.mix for page in content.attempts if page.mix is not None}
+    yield (
+        "progress",
+        "Did the attempts get better?",
+        _progress_caption(content),
+        figures.progress(summary),
+    )
+    yield (
+        "benchmarks",
+        "Where does the score come from?",
+        "The best attempt by public score, and its headline on sealed items, per benchmark. Bars: one"
+        " standard error for this run, one standard deviation over seeds for the references.",
+        figures.benchmarks(summary, content.headline, references),
+    )
+    yield (
+        "public-and-sealed",
+        "Do public scores hold on sealed items?",
+        "On the dotted line both scores are equal. Points well below it did better on the items that gave"
+        " feedback than on those that did not. The best attempt was chosen by public score, so its own point"
+        " leans to the right; the headline was trained again. Bars: one standard error.",
+        figures.public_and_sealed(summary, content.headline),
+    )
+    yield (
+        "source-mix",
+        "What was the data made of?",
+        "Share of each source among the chosen rows, attempt by attempt, under the pool's own.",
+        figures.source_mix(content.pool_mix or {}, mixes),
+    )
+    yield (
+        "overlap",
+        "How much did the selections change?",
+        "Rows that two selections share, out of all rows of both: 1 for the same rows, 0 for none in"
+        " common. Two random selections of a share p of the pool overlap by about p / (2 - p).",
+        figures.overlap(numbers, content.overlap),
+    )
+    yield (
+        "truth",
+        "Were good rows found?",
+        "Against the defects planted in the pool, which the agent is never told. Recall counts against the"
+        " most good rows that a selection of the allowed size can hold.",
+        figures.truth(summary, references),
+    )
+
+
+def _progress_caption(content: Content) -> str:
+    summary = content.summary
+    text = (
+        "Each point is one attempt on the public items, with one standard error; the step is the best so"
+        " far. Attempts share their items and their training seed, so compare differences with the noise"
+        " floor rather than with the bars. "
+    )
+    text += wording.noise(summary)
+    if summary.random_search:
+        text += (
+            " The dashed line is the best score to be expected from as many random selections, from"
+            f" {summary.random_search.draws} measured ones: an agent that curates stays above it."
+        )
+    else:
+        text += " Too few random selections were measured to draw what searching at random would reach."
+    return text

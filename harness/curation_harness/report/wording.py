@@ -1,0 +1,115 @@
+"""How numbers and outcomes are put into words, the same in the terminal and in the HTML report."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from curation_sandbox.protocol import Budget
+
+from curation_harness.record.models import RunStatus
+from curation_harness.record.summary import AttemptLine, ReferenceLine, Summary
+
+STATUS_SENTENCES: dict[RunStatus, str] = {
+    "running": "The run is going on; what stands here is what there is so far.",
+    "unscored": "The run was interrupted before it was scored: `harness finish` scores it.",
+    "scored": "The run is complete.",
+    "empty": "The run ended without a scored attempt, so it has no headline.",
+    "failed": "The harness failed and the run has no headline. That says nothing about the agent.",
+}
+
+
+NOTHING = "\N{EN DASH}"
+"""In place of a number that there is not."""
+
+
+def score(mean: float, stderr: float | None) -> str:
+    """``0.512 ± 0.018``: mean and one standard error."""
+    return f"{mean:.3f}" if stderr is None else f"{mean:.3f}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{stderr:.3f}"
+
+
+def outcome(line: AttemptLine) -> str:
+    """An attempt's status for a reader; a failure of the harness is never the agent's."""
+    if line.status == "failed":
+        return "our failure"
+    return line.status
+
+
+def duration(seconds: float) -> str:
+    """``48 s``, ``12 min``, ``3.4 h``."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def moment(time: str) -> str:
+    """``2026-06-01 10:00:00 UTC`` of an ISO 8601 time; what is none stays as it is."""
+    try:
+        parsed = datetime.fromisoformat(time).astimezone(UTC)
+    except ValueError:
+        return time
+    return f"{parsed:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def amount(value: float, unit: str) -> str:
+    return duration(value) if unit == "seconds" else f"{value:g}"
+
+
+def spent(budget: Budget) -> str:
+    """``3 of 4 (1 given back)``."""
+    limit = "no limit" if budget.limit is None else f"of {amount(budget.limit, budget.unit)}"
+    back = f" ({amount(budget.refunded, budget.unit)} given back)" if budget.refunded else ""
+    return f"{amount(budget.spent, budget.unit)} {limit}{back}"
+
+
+def seeds(count: int) -> str:
+    return "1 seed" if count == 1 else f"{count} seeds"
+
+
+def headline(summary: Summary) -> list[str]:
+    """The run's result, sentence by sentence; ``comparisons`` come on top."""
+    sealed = summary.sealed
+    if sealed is None:
+        return [STATUS_SENTENCES[summary.status]]
+    sentences = [
+        f"Attempt {sealed.attempt}, the best by public score, was trained again"
+        f" ({seeds(sealed.seeds)}) and scores {score(sealed.mean, sealed.stderr)} on {sealed.n} sealed"
+        " items, which the agent never saw."
+    ]
+    if sealed.share_of_full_gain is not None and sealed.share_interval is not None:
+        low, high = sealed.share_interval
+        sentences.append(
+            f"That is {sealed.share_of_full_gain:.0%} of what the full pool gains over the base model"
+            f" (95% interval {low:.0%} to {high:.0%})."
+        )
+    if not summary.references:
+        sentences.append(
+            "No references were measured for this task here (`harness references`), so there is"
+            " nothing to compare it with."
+        )
+    return sentences
+
+
+def comparisons(summary: Summary) -> list[str]:
+    """The headline beside each reference, sentence by sentence; empty without a headline."""
+    if summary.sealed is None:
+        return []
+    return [_compared(summary.sealed.mean, reference) for reference in summary.references]
+
+
+def _compared(mean: float, reference: ReferenceLine) -> str:
+    difference = mean - reference.sealed
+    side = "above" if difference >= 0 else "below"
+    spread = "" if reference.sealed_sd is None else f" (sd {reference.sealed_sd:.3f})"
+    return f"{abs(difference):.3f} {side} {reference.name}: {reference.sealed:.3f}{spread}, {seeds(reference.seeds)}."
+
+
+def noise(summary: Summary) -> str:
+    """What a difference between two public scores has to exceed."""
+    if summary.noise_floor is None:
+        return "The noise floor was not measured: a difference between two attempts may be chance."
+    return (
+        f"Noise floor {summary.noise_floor:.3f}: the same data, trained under another seed, scores up to"
+        " that much higher or lower on the public items (95%); smaller differences say nothing."
+    )

@@ -1,0 +1,288 @@
+"""The run loop: a container, a submit server, the host's work and the record, from first instruction to headline.
+
+``RunLoop`` is what ``launch``, ``resume`` and ``finish`` share; they differ in what it starts with.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from curation_plugins.api import AgentLaunch, Engine, EngineSession, Scaffold, Task
+from curation_plugins.errors import WorkFailed
+from curation_sandbox.blobs import BlobStore
+from curation_sandbox.submit_server import SubmitServer
+
+from curation_harness.attempts import AttemptRunner
+from curation_harness.clock import AgentClock
+from curation_harness.handler import RunHandler
+from curation_harness.headline import HeadlineRunner
+from curation_harness.record.models import Headline, RunStatus
+from curation_harness.record.state import ledger
+from curation_harness.record.store import RunRecord
+from curation_harness.sandboxed import AgentBox
+from curation_harness.signals import SignalDesk
+from curation_harness.trial import TrialRunner
+from curation_harness.watcher import Watcher
+from curation_harness.work import HostWork
+
+POLL_SECONDS = 0.1
+GRACE_SECONDS = 60.0
+"""How long an agent may go on after its last iteration was scored, to read the score and say goodbye."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a run is made of, resolved."""
+
+    record: RunRecord
+    task: Task
+    scaffold: Scaffold
+    engine: Engine
+    assets: Path
+    cache: Path
+    watcher: Watcher
+
+
+class RunLoop:
+    """One process's work on one run. Use as a context manager; the record is locked inside."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self.record = parts.record
+        self._stack = ExitStack()
+        self._stop = threading.Event()
+        self._done = threading.Event()
+        self._agent_over = False
+
+    def __enter__(self) -> RunLoop:
+        with ExitStack() as stack:
+            stack.enter_context(self.record.lock())
+            self._forward_events()
+            self.clock = AgentClock(
+                ledger(self.record).agent_seconds,
+                lambda seconds: self.record.events.append("clock", agent_seconds=seconds),
+            )
+            self.session = stack.enter_context(self._open_session())
+            self.work = HostWork(self.clock)
+            self.work.start()
+            stack.callback(self._close_work)
+            self.trials = TrialRunner(self.parts.task, self.parts.assets, self.session)
+            self.handler = self._make_handler()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stack.close()
+
+    # -- the phases ----------------------------------------------------------------------------------
+
+    def work_off(self) -> None:
+        """Execute accepted attempts that have no result yet."""
+        finished = {result.n for result in self.record.results()}
+        for submission in self.record.submissions():
+            if submission.n not in finished:
+                self._queue_attempt(submission.n)
+
+    def agent_phase(self, launch: AgentLaunch, image: str) -> None:
+        """Run the agent in its container until it ends, is done, or a budget is spent.
+
+        Work it has queued goes on after it; ``work_through`` waits for that.
+        """
+        with ExitStack() as stack:
+            sockets = stack.enter_context(socket_folder())
+            blobs = BlobStore(
+                self.record.folder / "blobs",
+                max_blob=self.parts.task.config.submission.max_bytes,
+                max_total=16 * self.parts.task.config.submission.max_bytes,
+            )
+            stack.enter_context(SubmitServer(sockets, self.handler, blobs))
+            box = AgentBox(self.record, self.parts.assets, launch, image, sockets)
+            stack.enter_context(box.open(self.parts.watcher.agent_output))
+            self.record.events.append("agent-started", container=box.container_id)
+            self.clock.start()
+            try:
+                self._watch(box)
+            finally:
+                self._agent_over = True
+                self.clock.stop()
+                box.end()
+                self._log_exit(box)
+
+    def work_through(self) -> None:
+        """Wait until all accepted attempts have their results."""
+        while self.work.busy and not self._stop.is_set():
+            self.work.raise_if_crashed()
+            time.sleep(POLL_SECONDS)
+        self.work.raise_if_crashed()
+
+    def headline_phase(self) -> RunStatus:
+        """Make the sealed headline and end the run, unless it is being stopped."""
+        if self._stop.is_set():
+            self.record.events.append("interrupted")
+            return "unscored"
+        try:
+            headline = self._headline()
+        except WorkFailed as error:
+            if self._stop.is_set():
+                self.record.events.append("interrupted")
+                return "unscored"
+            self.record.events.append("worker", what="headline-failed", failure=str(error))
+            self.record.events.append("ended", status="failed")
+            raise
+        status: RunStatus = "scored" if headline else "empty"
+        self.record.events.append("ended", status=status)
+        return status
+
+    def stop(self) -> None:
+        """End in order: no new work, workers killed, the run left ``unscored``. Safe from a signal handler."""
+        self._stop.set()
+        threading.Thread(target=self.session.close, daemon=True).start()
+
+    # -- inside --------------------------------------------------------------------------------------
+
+    def _open_session(self) -> EngineSession:
+        return self.parts.engine.open(
+            run_id=self.record.spec.run_id,
+            log=self.record.folder / "workers.log",
+            config=self.parts.task.config,
+            on_event=lambda what, data: self.record.events.append("worker", **{"what": what, **data}),
+        )
+
+    def _forward_events(self) -> None:
+        self.record.events.listen(self.parts.watcher.event)
+
+    def _make_handler(self) -> RunHandler:
+        parts, record = self.parts, self.record
+        self.attempts = AttemptRunner(
+            record=record,
+            trials=self.trials,
+            progress=parts.watcher.progress,
+            stopping=self._stop.is_set,
+            state=lambda n, state: self.handler.attempt_state(n, state),
+        )
+        signals = SignalDesk(
+            record=record,
+            task=parts.task,
+            assets=parts.assets,
+            session=self.session,
+            work=self.work,
+            cache=parts.cache / "signals",
+            progress=parts.watcher.progress,
+        )
+        return RunHandler(
+            record=record,
+            task=parts.task,
+            scaffold=parts.scaffold,
+            assets=parts.assets,
+            clock=self.clock,
+            work=self.work,
+            attempts=self.attempts,
+            signals=signals,
+            over=lambda: self._agent_over or self._done.is_set() or self._stop.is_set(),
+            on_done=self._done.set,
+        )
+
+    def _queue_attempt(self, n: int) -> None:
+        self.work.add(lambda: self.attempts.run(n))
+
+    def _headline(self) -> Headline | None:
+        runner = HeadlineRunner(self.record, self.trials, self.parts.watcher.progress)
+        return runner.run()
+
+    def _watch(self, box: AgentBox) -> None:
+        """Until the container ends or a reason to end it appears."""
+        budgets = self.record.spec.task.budgets
+        began = time.monotonic()
+        idle_since: float | None = None
+        while not box.ended():
+            self.work.raise_if_crashed()
+            self.clock.tick()
+            self._tell_oom_kills(box)
+            if self._stop.is_set() or self._done_and_told():
+                return None
+            if self.clock.spent() >= budgets.agent_seconds:
+                return self._budget_spent("agent time")
+            if time.monotonic() - began >= budgets.total_seconds:
+                return self._budget_spent("total time")
+            idle_since = self._out_of_iterations_since(idle_since)
+            if idle_since is not None and time.monotonic() - idle_since > GRACE_SECONDS:
+                return self._budget_spent("iterations")
+            time.sleep(POLL_SECONDS)
+        return None
+
+    def _done_and_told(self) -> bool:
+        """After ``curate done`` the container gets a moment to end by itself."""
+        if not self._done.is_set():
+            return False
+        self._done_at = getattr(self, "_done_at", time.monotonic())
+        return time.monotonic() - self._done_at > 5.0
+
+    def _out_of_iterations_since(self, since: float | None) -> float | None:
+        spent = ledger(self.record).iterations_left(self.record) <= 0 and not self.work.busy
+        if not spent:
+            return None
+        return since if since is not None else time.monotonic()
+
+    def _budget_spent(self, name: str) -> None:
+        self.record.events.append("budget-spent", budget=name)
+
+    def _tell_oom_kills(self, box: AgentBox) -> None:
+        count = box.new_oom_kills()
+        if count:
+            self.record.events.append("oom-kill", count=count)
+            limit = self.record.spec.task.limits.memory
+            self.handler.notice(f"{count} process(es) were killed for memory; the container's limit is {limit}")
+
+    def _log_exit(self, box: AgentBox) -> None:
+        code, oom_killed = box.exit_status()
+        self.record.events.append("agent-exited", code=code, oom_killed=oom_killed)
+
+    def _close_work(self) -> None:
+        if self._stop.is_set():
+            return  # the thread is a daemon, and its work was cut off on purpose
+        self.work.finish()
+
+
+@contextmanager
+def socket_folder() -> Iterator[Path]:
+    """A folder of the run's own for its sockets, with a path short enough for a Unix socket."""
+    folder = Path(tempfile.mkdtemp(prefix="curation-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def interruptible(stop: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-C or SIGTERM calls ``stop``; a second one ends the process at once.
+
+    Signals reach the main thread only; elsewhere (tests, a caller's own thread) nothing is installed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before: dict[int, object] = {}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        for installed in before:
+            signal.signal(installed, signal.SIG_DFL)
+        stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]

@@ -1,0 +1,18 @@
+#!/bin/sh
+# Build step: the locked Python packages, in a virtual environment at /opt/python that is first in PATH.
+set -eu
+touch /dev/shm/begin
+if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca SSL_CERT_FILE=/run/secrets/ca; fi
+if [ -s /run/secrets/pipconf ]; then export PIP_CONFIG_FILE=/run/secrets/pipconf; fi
+python3 -m venv /opt/python
+/opt/python/bin/pip install --quiet --no-cache-dir --no-compile --no-deps --only-binary :all: \
+    --disable-pip-version-check --require-hashes -r /mnt/requirements.txt
+site=$(/opt/python/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+# Tests of libraries: a fifth of the size, used by nobody here.
+rm -rf "$site/pandas/tests" "$site/pyarrow/tests"
+find "$site/sklearn" "$site/scipy" -type d -name tests -prune -exec rm -rf {} +
+# The root file system is read-only at run time, so bytecode is made now; by hash, since a time stamp inside
+# would differ between builds.
+find /opt/python -name __pycache__ -prune -exec rm -rf {} +
+PYTHONHASHSEED=0 /opt/python/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash "$site"
+rm -rf /root/.cache /tmp/*

@@ -1,0 +1,90 @@
+"""The folder that is handed in with a selection: a policy that makes it again, by itself."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from .plan import Step
+from .selection import tables
+
+SELECTION = Path(__file__).parent / "selection"
+SIGNALS = "signals"
+"""Folder in a policy that holds what ``curate signal`` gave."""
+
+_TEMPLATE = '''"""{summary}
+
+{citation}
+
+Run by itself: python policy.py --pool /pool --out rows.txt --seed {seed}
+"""
+
+from pathlib import Path
+
+from selection.{module} import METHOD
+from selection.standalone import main
+
+COUNT = {count}
+SEED = {seed}
+PARAMETERS = {parameters}
+
+if __name__ == "__main__":
+    main(METHOD, COUNT, SEED, PARAMETERS, Path(__file__).parent / "{signals}")
+'''
+
+
+def write(folder: Path, step: Step, count: int, signals: dict[str, tables.Column]) -> None:
+    """Make the policy of a step in ``folder``, over whatever an interrupted run left there."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    module = step.method.select.__module__.rpartition(".")[2]
+    (folder / "selection").mkdir()
+    for name in sorted(_needed(module) | _needed("standalone") | {"__init__"}):
+        shutil.copyfile(SELECTION / f"{name}.py", folder / "selection" / f"{name}.py")
+    text = _TEMPLATE.format(
+        summary=f"{step.method.name}: {step.method.summary}.",
+        citation=step.method.citation,
+        module=module,
+        count=count,
+        seed=step.seed,
+        parameters=json.dumps(dict(step.parameters)),
+        signals=SIGNALS,
+    )
+    (folder / "policy.py").write_text(text)
+    if signals:
+        (folder / SIGNALS).mkdir()
+        tables.write_archive(folder / SIGNALS / "signals.npz", signals)
+
+
+def _needed(module: str) -> set[str]:
+    """A module of the selection folder and all that it imports from there."""
+    needed = {module}
+    for node in ast.walk(ast.parse((SELECTION / f"{module}.py").read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            needed |= set().union(*map(_needed, names))
+    return needed
+
+
+def run(folder: Path, pool: Path, rows: Path) -> int:
+    """Run a policy as anybody else would, and return how many rows it chose.
+
+    Raises:
+        PolicyFailed: it ended with an error, or chose nothing.
+    """
+    command = [sys.executable, "-B", "policy.py", "--pool", str(pool), "--out", str(rows)]
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if ended.returncode != 0:
+        raise PolicyFailed(ended.stderr.strip().rpartition("\n")[2])
+    chosen = len(rows.read_text().split())
+    if not chosen:
+        raise PolicyFailed("it chose no rows")
+    return chosen
+
+
+class PolicyFailed(Exception):
+    """A method could not be carried out on this pool."""

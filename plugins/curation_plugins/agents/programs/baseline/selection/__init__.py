@@ -1,0 +1,1 @@
+"""The selection methods, and what each needs to run by itself."""

@@ -1,0 +1,34 @@
+"""Rows whose image and text fit best, by a contrastive model's score."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .method import Method, Parameters, Rows, draw, highest
+from .pool import Pool
+
+
+def select(pool: Pool, count: int, rng: np.random.Generator, parameters: Parameters) -> Rows:
+    """Random rows out of the best ``fraction`` of those that have a score.
+
+    A fraction that holds fewer than ``count`` rows, such as 0, takes the ``count`` best.
+    """
+    return draw(keep(pool, parameters["fraction"], count, rng), count, rng)
+
+
+def keep(pool: Pool, fraction: float, count: int, rng: np.random.Generator) -> Rows:
+    """The best ``fraction`` of the rows that have a score, at least ``count`` of them."""
+    similarity = pool.scalar("similarity")
+    scored = int(np.sum(~np.isnan(similarity)))
+    return highest(similarity, max(count, round(fraction * scored)), rng)
+
+
+METHOD = Method(
+    name="similarity-top",
+    summary="the rows whose image and text are most similar",
+    citation="Gadre et al. 2023, DataComp: In search of the next generation of multimodal datasets"
+    " (CLIP score filtering), arXiv:2304.14108",
+    needs=("similarity",),
+    settings=({"fraction": 0.0}, {"fraction": 0.5}),
+    select=select,
+)

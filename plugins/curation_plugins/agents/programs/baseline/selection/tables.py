@@ -1,0 +1,101 @@
+"""Columns of the tables in a pool, one entry per pool row."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyarrow import parquet
+
+Column = NDArray[Any]
+"""One entry per row: floats (NaN where undefined), strings, or a matrix of one vector per row."""
+
+
+def read_columns(folder: Path) -> dict[str, Column]:
+    """Every column of every table in ``folder`` and its folder ``signals``.
+
+    Parquet, CSV, NumPy archives and single arrays (named after their file). The first table to have
+    a name wins.
+    """
+    columns: dict[str, Column] = {}
+    for path in sorted([*folder.glob("*.*"), *folder.glob("signals/*.*")]):
+        if path.suffix not in _READERS:
+            continue
+        table = _READERS[path.suffix](path)
+        order = table.pop("row", None)
+        for name, column in table.items():
+            columns.setdefault(name, column if order is None else _by_row(column, order))
+    return columns
+
+
+def write_archive(path: Path, columns: dict[str, Column]) -> None:
+    """Keep columns in a NumPy archive that ``read_columns`` reads back."""
+    arrays: dict[str, Any] = dict(columns)
+    np.savez_compressed(path, **arrays)
+
+
+def from_values(values: list[Any]) -> Column:
+    """A column of Python values, as JSON or Parquet has them: numbers, strings, lists or None."""
+    known = [value for value in values if value is not None]
+    if known and isinstance(known[0], list | tuple | np.ndarray):
+        matrix = np.full((len(values), len(known[0])), np.nan)
+        for place, value in enumerate(values):
+            if value is not None:
+                matrix[place] = value
+        return matrix
+    if known and isinstance(known[0], str | bytes):
+        return np.array(["" if value is None else str(value) for value in values])
+    if known and all(isinstance(value, int) for value in known) and len(known) == len(values):
+        return np.array(values)  # 64-bit hashes would lose bits as floats
+    return np.array([np.nan if value is None else float(value) for value in values])
+
+
+def _parquet(path: Path) -> dict[str, Column]:
+    table = parquet.read_table(path)
+    return {name: from_values(table.column(name).to_pylist()) for name in table.column_names}
+
+
+def _csv(path: Path) -> dict[str, Column]:
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = csv.reader(file)
+        names = next(lines, [])
+        columns = list(zip(*lines, strict=True))
+    return {name: _parsed(name, values) for name, values in zip(names, columns, strict=True)}
+
+
+def _parsed(name: str, values: Sequence[str]) -> Column:
+    """Numbers where every entry is one or empty; a hash stays text, whatever its digits."""
+    try:
+        if "hash" not in name.lower():
+            return np.array([float(value) if value else np.nan for value in values])
+    except ValueError:
+        pass
+    return np.array(values)
+
+
+def _archive(path: Path) -> dict[str, Column]:
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def _array(path: Path) -> dict[str, Column]:
+    return {path.stem: np.load(path, allow_pickle=False)}
+
+
+def _by_row(column: Column, order: Column) -> Column:
+    """Put entries where their row ids say; a table may be sorted in another way than the pool."""
+    placed = np.empty_like(column)
+    placed[order.astype(np.int64)] = column
+    return placed
+
+
+_READERS: dict[str, Callable[[Path], dict[str, Column]]] = {
+    ".parquet": _parquet,
+    ".csv": _csv,
+    ".npz": _archive,
+    ".npy": _array,
+}

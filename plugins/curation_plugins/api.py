@@ -1,0 +1,243 @@
+"""The base classes a plugin author subclasses: ``Task``, ``Agent``, ``Scaffold``, ``Engine``.
+
+Instances are handed over through the hooks in ``curation_plugins.hookspecs``. Importing this module, and
+constructing any of these, is cheap: no torch, no docker; heavy imports belong in worker modules.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Self, TypeVar
+
+from curation_sandbox.protocol import Problem, SignalInfo, SubmitRequest
+from curation_sandbox.spec import Mount
+from pydantic import BaseModel, JsonValue
+
+from curation_plugins import references as reference_selections
+from curation_plugins.config import Frozen, TaskConfig
+from curation_plugins.jobs import Role, WorkerSpec
+
+Progress = Callable[[str, float], None]
+"""``progress(what, done)``: a phrase for a reader and the share done in [0, 1]."""
+
+OnEvent = Callable[[str, Mapping[str, JsonValue]], None]
+"""``on_event(name, details)``, see ``Engine.open``."""
+
+ResultT = TypeVar("ResultT", bound=BaseModel)
+
+
+class Task(ABC):
+    """One task: its files, what the agent sees and hands in, how it is trained and scored.
+
+    A subclass sets nothing at class level but methods; the numbers are in ``config``. ``prepare`` runs once
+    for an ``assets_key``; everything after it only reads.
+    """
+
+    config_class: ClassVar[type[TaskConfig]] = TaskConfig
+
+    def __init__(self, config: TaskConfig) -> None:
+        self.config = config
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+    def with_config(self, config: TaskConfig) -> Self:
+        """The same task under other numbers (``--set``)."""
+        return type(self)(config)
+
+    @abstractmethod
+    def brief(self) -> str:
+        """Markdown for the agent: what is trained, how it is scored, what the pool holds, what to hand in."""
+
+    @abstractmethod
+    def assets_key(self) -> str:
+        """Names the assets by what they are made from; other settings, other key.
+
+        Lower-case letters, digits and dashes: it becomes a folder name in the cache.
+        """
+
+    @abstractmethod
+    def prepare(self, folder: Path, progress: Progress) -> None:
+        """Make or obtain everything into ``folder``, which is new and empty.
+
+        ``folder/pool`` is what the agent sees (mounted read-only at ``/pool``); whatever else there is
+        (model, benchmark items, planted truth) stays on the host. The harness hashes the result into a
+        manifest and renames it into place, so an interrupted ``prepare`` leaves nothing half-made.
+        """
+
+    @abstractmethod
+    def pool_rows(self, assets: Path) -> int:
+        """How many rows the pool has; their ids are 0 … rows-1."""
+
+    @abstractmethod
+    def worker(self, role: Role) -> WorkerSpec:
+        """The worker process that does this role's jobs."""
+
+    def signals(self) -> tuple[SignalInfo, ...]:
+        """Signals the agent can ask for with ``curate signal``; none by default."""
+        return ()
+
+    def sources(self, assets: Path) -> Sequence[str] | None:
+        """Source name of every row, by id, for the report's source mix; none if the pool has no sources."""
+        return None
+
+    def truth(self, assets: Path) -> Sequence[bool] | None:
+        """Planted truth, by row id: whether a row is good. None where there is none. Never shown to an agent."""
+        return None
+
+    def reference_rows(self, name: str, seed: int, assets: Path) -> Sequence[int] | None:
+        """Rows of the reference selection ``name`` of ``config.references`` under ``seed``.
+
+        None means the base model, untrained. The names known here are in ``curation_plugins.references``; a
+        task with names of its own overrides this.
+        """
+        return reference_selections.rows(
+            name,
+            seed,
+            pool_rows=self.pool_rows(assets),
+            rows_max=self.config.submission.rows_max,
+            sources=self.sources(assets),
+            truth=self.truth(assets),
+        )
+
+    def references_file(self) -> Path | None:
+        """A reference table that ships with the task (``harness references --export``); none by default."""
+        return None
+
+    def row_card(self, row: int, assets: Path) -> RowCard | None:
+        """A row as a reader would see it in the report; none if rows cannot be shown."""
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowCard:
+    """One pool row for the report: text turns and at most one image."""
+
+    row: int
+    turns: tuple[tuple[str, str], ...]
+    """(who, what) in order."""
+    image: bytes | None = None
+    """PNG or JPEG bytes."""
+    source: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentRequest:
+    """What an agent plugin knows when it is asked for its launch."""
+
+    task: Task
+    assets: Path
+    seed: int
+    iterations: int
+    agent_dir: Path | None = None
+    """``--agent-dir``: a folder of the user's."""
+    agent_arg: str | None = None
+    """``--agent-arg``: a string whose meaning the agent defines."""
+
+
+class AgentLaunch(Frozen):
+    """How an agent is started in its container."""
+
+    command: tuple[str, ...]
+    """argv; the working directory is ``/workspace``."""
+    image: str = "base"
+    """Name under ``images/``."""
+    environment: dict[str, str] = {}
+    mounts: tuple[Mount, ...] = ()
+    """Further read-only folders, e.g. the agent's own program."""
+    interactive: bool = False
+    """A person sits at the terminal."""
+
+
+class Agent(ABC):
+    """Something that looks at a pool and submits: a program that runs inside the container."""
+
+    name: str
+    summary: str
+    """One line for ``harness agents``."""
+
+    @abstractmethod
+    def launch(self, request: AgentRequest) -> AgentLaunch:
+        """How to start it.
+
+        Raises:
+            ConfigInvalid: an option is missing or makes no sense for this agent.
+        """
+
+
+class Scaffold(ABC):
+    """Working instructions and submission rules an agent is put under.
+
+    What it demands is enforced in ``gate``, on the host. A rule that nothing enforces is not written down.
+    """
+
+    name: str
+    summary: str
+    version: str
+
+    @abstractmethod
+    def rules(self, task: Task) -> str:
+        """Markdown the agent reads beside the brief."""
+
+    @abstractmethod
+    def gate(self, request: SubmitRequest, policy: Mapping[str, Path]) -> Sequence[Problem]:
+        """Reasons to refuse a submission; empty when it may pass. ``policy`` maps names to host copies."""
+
+
+class EngineSession(ABC):
+    """One run's workers on an engine. A context manager: leaving it ends every worker."""
+
+    @abstractmethod
+    def call(
+        self, spec: WorkerSpec, role: Role, job: BaseModel, result: type[ResultT], progress: Progress
+    ) -> ResultT:
+        """Do one job and return its checked result.
+
+        Waits for a slot, starts the worker or uses the warm one, retries once with a fresh worker after a
+        failure of ours.
+
+        What a failed try left in the job's ``out`` is removed before the second one.
+
+        Raises:
+            WorkFailed: it failed twice; the subclass says how.
+            WorkStopped: the session was closed meanwhile.
+        """
+
+    @abstractmethod
+    def slot(self) -> str:
+        """Name of the slot in use, for the record, e.g. ``cpu-0`` or ``gpu-0``."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End every worker."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Engine(ABC):
+    """Where workers run: this machine's slots, or a cluster."""
+
+    name: str
+    summary: str
+
+    @abstractmethod
+    def open(
+        self, *, run_id: str, log: Path, config: TaskConfig, on_event: OnEvent | None = None
+    ) -> EngineSession:
+        """Begin a run's work. Workers' stdout and stderr are appended to the file ``log``.
+
+        ``on_event(name, details)`` is told what the record should hold of the workers: ``slot-taken``,
+        ``worker-started``, ``worker-ended``, ``job-done``, ``job-failed``. The details are plain JSON values.
+        It may be called from any thread that calls the session.
+        """

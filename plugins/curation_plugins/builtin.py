@@ -1,0 +1,60 @@
+"""What comes with the harness, registered through the same hooks as anybody's plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from curation_plugins import hookimpl, paths
+from curation_plugins.api import Agent, Engine, Scaffold, Task
+from curation_plugins.config import TaskConfig, load
+from curation_plugins.engines.local import LocalEngine
+from curation_plugins.errors import ConfigInvalid, PluginLayerError
+from curation_plugins.scaffolds.open import OpenScaffold
+
+FAMILIES: Final[dict[str, Callable[[TaskConfig], Task]]] = {}
+"""The code of a task, by the ``family`` that its ``task.yaml`` names."""
+
+
+@hookimpl
+def register_tasks(register: Callable[[Task], None]) -> None:
+    """One task for each folder under ``tasks/``; a broken one costs the others nothing."""
+    failures: list[Exception] = []
+    for file in sorted(paths.TASKS.glob("*/task.yaml")):
+        try:
+            register(_task(file))
+        except PluginLayerError as error:
+            failures.append(error)
+    if failures:
+        raise ExceptionGroup(f"tasks under {paths.TASKS}", failures)
+
+
+def _task(file: Path) -> Task:
+    config = load(file)
+    if config.name != file.parent.name:
+        raise ConfigInvalid(
+            f"{file}: name is {config.name!r}, and the folder is called {file.parent.name!r}",
+            hint="Give both the same name.",
+        )
+    if config.family not in FAMILIES:
+        raise ConfigInvalid(
+            f"{file}: no task family is called {config.family!r}",
+            hint=f"Families: {', '.join(sorted(FAMILIES)) or 'none'}.",
+        )
+    return FAMILIES[config.family](config)
+
+
+@hookimpl
+def register_agents(register: Callable[[Agent], None]) -> None:
+    """None yet."""
+
+
+@hookimpl
+def register_scaffolds(register: Callable[[Scaffold], None]) -> None:
+    register(OpenScaffold())
+
+
+@hookimpl
+def register_engines(register: Callable[[Engine], None]) -> None:
+    register(LocalEngine())

@@ -1,0 +1,289 @@
+"""A task's configuration: ``tasks/<name>/task.yaml``, resolved, checked and frozen.
+
+A file may say ``extends: other-task`` (its folder's name); mappings are merged key by key, everything else is
+replaced. ``--set a.b=value`` on the command line is one more layer on top. Unknown keys are errors at every
+level, and each message names file, key and the nearest known key.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from curation_sandbox.spec import Bytes, Limits
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from curation_plugins.errors import ConfigInvalid
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class Frozen(BaseModel):
+    """Base of every configuration model: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SubmissionRules(Frozen):
+    kind: Literal["rows"] = "rows"
+    """What is handed in. ``rows``: ids of pool rows, optionally with weights."""
+    rows_max: int = Field(gt=0)
+    """At most this many rows; fewer are fine."""
+    weights: bool = False
+    """Whether rows may carry a weight."""
+    max_bytes: int = Field(default=16 * 2**20, gt=0)
+    """Largest submitted file, bytes."""
+
+
+class Budgets(Frozen):
+    iterations: int = Field(default=4, gt=0)
+    """Attempts a run may spend."""
+    refusals: int = Field(default=30, ge=0)
+    """Refused submissions after which no more are taken."""
+    agent_seconds: float = Field(default=3600, gt=0)
+    """Agent wall time; stands still while the host trains, scores or queues."""
+    total_seconds: float = Field(default=24 * 3600, gt=0)
+    """Wall time of the whole run, host work included: a run ends in order when it is spent."""
+    refunds: int = Field(default=3, ge=0)
+    """Iterations given back after failures of the harness; further failures are not refunded."""
+    signal_seconds: float = Field(default=600, ge=0)
+    """Seconds of host work that ``curate signal`` may spend."""
+
+
+class WorkerLimits(Frozen):
+    seconds: float = Field(default=3600, gt=0)
+    """One job's time limit, start of the worker included."""
+    memory: Bytes = 8 * 2**30
+    """Resident memory of the worker's processes above which they are killed; bytes, or e.g. ``8g``."""
+    silence_seconds: float = Field(default=900, gt=0)
+    """Without a progress message for this long the worker counts as hung."""
+
+
+class FeedbackRules(Frozen):
+    by_benchmark: bool = True
+    """Tell scores per benchmark, or the mean only."""
+    digits: int = Field(default=4, ge=1, le=6)
+    """Digits after the point that the agent is told."""
+
+
+class HeadlineRules(Frozen):
+    seeds: int = Field(default=3, ge=1)
+    """Fresh training seeds of the sealed headline."""
+
+
+class TaskConfig(Frozen):
+    """One task, as numbers. Prose for the agent is in ``brief.md`` beside the file."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")
+    """Unique name, as in ``--task NAME``."""
+    family: str
+    """The kind of task whose code this configures, e.g. ``llava``."""
+    title: str
+    """One line for ``harness tasks``."""
+    image: str = "base"
+    """Container image the agent's image is built on, by its name under ``images/``."""
+    submission: SubmissionRules
+    budgets: Budgets = Budgets()
+    limits: Limits = Limits()
+    """Limits of the agent's container."""
+    workers: WorkerLimits = WorkerLimits()
+    feedback: FeedbackRules = FeedbackRules()
+    headline: HeadlineRules = HeadlineRules()
+    benchmarks: tuple[str, ...] = Field(min_length=1)
+    """Names of the benchmarks; the score is the unweighted mean over them."""
+    assets: dict[str, Any] = {}
+    """Settings from which the task's files (pool, model, benchmark items) are made; checked by the family."""
+    recipe: dict[str, Any] = {}
+    """The fixed training configuration; checked by the family."""
+    references: dict[str, int] = {}
+    """Reference selections and over how many seeds each is measured, e.g. ``random: 8``."""
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> TaskConfig:
+    """Read, merge and check a ``task.yaml``.
+
+    Raises:
+        ConfigInvalid: not YAML, unknown or wrong keys (file, line, key, and what would be right).
+    """
+    files = _files(path.resolve())
+    tree: dict[str, Any] = {}
+    for file in reversed(files):
+        tree = _merge(tree, {key: value for key, value in _read(file).items() if key != "extends"})
+    return resolve(tree, overrides, origin=str(path), files=files)
+
+
+def resolve(
+    tree: Mapping[str, Any], overrides: Sequence[str], origin: str, files: Sequence[Path] = ()
+) -> TaskConfig:
+    """Apply ``a.b=value`` overrides to a configuration tree and check the result.
+
+    ``files`` are those the tree was read from, the uppermost layer first; messages name the line.
+    """
+    merged: dict[str, Any] = dict(tree)
+    for override in overrides:
+        merged = _merge(merged, _parse_override(override))
+    return _check(TaskConfig, merged, origin, files)
+
+
+def section(config: TaskConfig, key: str, model: type[ModelT]) -> ModelT:
+    """Check a part of the configuration that only the task's family knows (``assets``, ``recipe``).
+
+    Raises:
+        ConfigInvalid: as for the rest of the file.
+    """
+    return _check(model, getattr(config, key), f"task {config.name}", (), prefix=(key,))
+
+
+def _check(
+    model: type[ModelT],
+    tree: Mapping[str, Any],
+    origin: str,
+    files: Sequence[Path],
+    prefix: tuple[str, ...] = (),
+) -> ModelT:
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        complaints = [_explain(e, model, prefix, files) for e in error.errors()]
+        raise ConfigInvalid(
+            f"{origin}: " + "; ".join(complaints),
+            hint="Correct the keys named above; docs/tasks.md lists every key.",
+        ) from None
+
+
+def override(config: TaskConfig, overrides: Sequence[str]) -> TaskConfig:
+    """The same task with ``--set`` overrides applied."""
+    if not overrides:
+        return config
+    return resolve(config.model_dump(mode="json"), overrides, origin=f"--set on task {config.name}")
+
+
+def _files(path: Path) -> list[Path]:
+    """The file and those it extends, uppermost layer first."""
+    files = [path]
+    while (parent := _read(files[-1]).get("extends")) is not None:
+        base = files[-1].parent.parent / str(parent) / "task.yaml"
+        if base in files:
+            circle = " → ".join(file.parent.name for file in (*files, base))
+            raise ConfigInvalid(
+                f"{path}: 'extends' goes round in a circle: {circle}", hint="Break the circle."
+            )
+        if not base.exists():
+            known = sorted(file.parent.name for file in base.parent.parent.glob("*/task.yaml"))
+            raise ConfigInvalid(
+                f"{files[-1]}: extends {str(parent)!r}, and there is no {base}",
+                hint=f"Tasks beside it: {', '.join(known)}.",
+            )
+        files.append(base)
+    return files
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML that refuses a key written twice instead of forgetting the first one."""
+
+
+def _unique_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    lines: dict[Any, int] = {}
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+        line = key_node.start_mark.line + 1
+        if isinstance(key, Hashable) and lines.setdefault(key, line) != line:
+            raise yaml.MarkedYAMLError(
+                problem=f"key {key!r} stands in line {lines[key]} too", problem_mark=key_node.start_mark
+            )
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except FileNotFoundError:
+        raise ConfigInvalid(
+            f"{path}: no such file", hint="A task is a folder with task.yaml and brief.md."
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        what = getattr(error, "problem", None) or str(error)
+        raise ConfigInvalid(f"{path}{where}: {what}", hint="Correct the YAML.") from None
+    if not isinstance(tree, dict):
+        found = "nothing" if tree is None else type(tree).__name__
+        raise ConfigInvalid(
+            f"{path}: keys and values were expected, found {found}", hint="docs/tasks.md lists every key."
+        )
+    return tree
+
+
+def _line(files: Sequence[Path], location: Sequence[str | int]) -> str:
+    """``, FILE line N`` of the uppermost layer that has the key."""
+    for file in files:
+        node: yaml.Node | None = yaml.compose(file.read_text(encoding="utf-8"), Loader=_Loader)
+        line = 0
+        for part in location:
+            if isinstance(node, yaml.MappingNode):
+                children = {key.value: (key, value) for key, value in node.value}
+            elif isinstance(node, yaml.SequenceNode):
+                children = {str(place): (value, value) for place, value in enumerate(node.value)}
+            else:
+                children = {}
+            if str(part) not in children:
+                line = 0
+                break
+            key, node = children[str(part)]
+            line = key.start_mark.line + 1
+        if line:
+            return f" ({file}, line {line})"
+    return ""
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merge(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _parse_override(text: str) -> dict[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not all(key.split(".")):
+        raise ConfigInvalid(f"--set {text!r} is not KEY=VALUE", hint="Example: --set budgets.iterations=10")
+    try:
+        tree: Any = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigInvalid(f"--set {text!r}: the value is not YAML") from None
+    for part in reversed(key.split(".")):
+        tree = {part: tree}
+    assert isinstance(tree, dict)
+    return tree
+
+
+def _explain(
+    error: ErrorDetails, model: type[BaseModel], prefix: tuple[str, ...], files: Sequence[Path]
+) -> str:
+    location = error["loc"]
+    key = ".".join(str(part) for part in (*prefix, *location))
+    where = _line(files, (*prefix, *location))
+    if error["type"] != "extra_forbidden":
+        return f"{key}: {error['msg']}{where}"
+    near = difflib.get_close_matches(str(location[-1]), _known_keys(model, location[:-1]), n=1)
+    meant = f" (did you mean {near[0]!r}?)" if near else ""
+    return f"{key}: unknown key{meant}{where}"
+
+
+def _known_keys(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
+    for part in location:
+        field = model.model_fields.get(str(part))
+        annotation = field.annotation if field else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)

@@ -1,0 +1,121 @@
+"""Pool rows in the shape of LLaVA's instruction-tuning file, and the message list a chat template takes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, overload
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from curation_plugins.errors import AssetsInvalid
+
+IMAGE_MARK = "<image>"
+"""Stands in the first human turn of a row that has an image."""
+
+
+class Turn(BaseModel):
+    """One side's words. (`from` is a Python keyword, hence the alias.)"""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    speaker: Literal["human", "gpt"] = Field(alias="from")
+    """Who speaks."""
+    value: str
+    """What is said; the first human turn of a row with an image holds `<image>`."""
+
+
+class Row(BaseModel):
+    """One training row."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    """A label. Not unique in LLaVA-665K: a row's key is its position in the file."""
+    source: str = ""
+    """Name of the data set the row came from."""
+    image: str | None = None
+    """Path below the pool folder; none for a row of text only."""
+    conversations: tuple[Turn, ...] = Field(min_length=2)
+    """Human and gpt turns in turn, human first."""
+
+    def messages(self) -> list[dict[str, Any]]:
+        """The turns as the message list of a chat template.
+
+        As in LLaVA's loader, `<image>` is taken out of its turn and put at that turn's front. A row without an
+        image gets no image tokens at all; a stray `<image>` in its text is dropped.
+        """
+        out: list[dict[str, Any]] = []
+        pending = self.image is not None
+        for turn in self.conversations:
+            text = turn.value.replace(IMAGE_MARK, "").strip()
+            content: list[dict[str, str]] = [{"type": "text", "text": text}]
+            if pending and turn.speaker == "human":
+                content.insert(0, {"type": "image"})
+                pending = False
+            role = "user" if turn.speaker == "human" else "assistant"
+            out.append({"role": role, "content": content})
+        return out
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """The rows of a JSONL file in order, one at a time.
+
+    Raises:
+        AssetsInvalid: a line is not a row (file, line number and what is wrong with it).
+    """
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                yield Row.model_validate_json(line)
+            except ValidationError as error:
+                first = error.errors()[0]
+                where = ".".join(str(part) for part in first["loc"])
+                raise AssetsInvalid(
+                    f"{path}, line {number}: {where}: {first['msg']}",
+                    hint="The pool was changed or damaged; make it again.",
+                ) from None
+
+
+class RowFile(Sequence[Row]):
+    """The rows of a JSONL file by position; keeps where each line begins, not the lines."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._starts = [0]
+        with path.open("rb") as lines:
+            for line in lines:
+                self._starts.append(self._starts[-1] + len(line))
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    @overload
+    def __getitem__(self, place: int) -> Row: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Row]: ...
+    def __getitem__(self, place: int | slice) -> Row | list[Row]:
+        if isinstance(place, slice):
+            return [self[i] for i in range(*place.indices(len(self)))]
+        if not 0 <= place < len(self):
+            raise IndexError(place)
+        with self._path.open("rb") as file:
+            file.seek(self._starts[place])
+            return Row.model_validate_json(file.readline())
+
+    def __iter__(self) -> Iterator[Row]:
+        return read_rows(self._path)
+
+
+def dump_row(
+    label: str, source: str, image: str | None, turns: list[tuple[str, str]]
+) -> str:
+    """One line of a pool file, newline included."""
+    row = {
+        "id": label,
+        "source": source,
+        "image": image,
+        "conversations": [{"from": who, "value": value} for who, value in turns],
+    }
+    return json.dumps(row, ensure_ascii=False) + "\n"

@@ -1,0 +1,45 @@
+"""`python -m curation_plugins.tasks.llava.tiny.prepare FOLDER JSON`: makes all assets of `llava-tiny`.
+
+A process of its own, so that the harness never imports torch and the thread count is the recipe's. Progress goes to
+standard output, one JSON object a line: `{"what": str, "done": float}`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from curation_plugins.tasks.llava import layout
+from curation_plugins.tasks.llava.tiny.base import build_base
+from curation_plugins.tasks.llava.tiny.benchmarks import make_benchmarks
+from curation_plugins.tasks.llava.tiny.pool import level_times, make_pool
+from curation_plugins.tasks.llava.tiny.settings import read_settings
+from curation_plugins.tasks.llava.tiny.shipped import write_signals
+
+
+def main(arguments: list[str]) -> None:
+    """Arguments: the folder, and the settings (`assets` of the task's configuration) as a JSON object."""
+    folder, settings = Path(arguments[0]), read_settings(json.loads(arguments[1]))
+    _report("drawing the pool", 0.0)
+    make_pool(layout.pool(folder), layout.truth_file(folder), settings.rows, settings.seed)
+    _report("drawing the benchmarks", 0.04)
+    make_benchmarks(layout.benchmarks(folder), settings.items, settings.seed)
+
+    def share(what: str, done: float) -> None:
+        _report(f"base model: {what}", 0.05 + 0.85 * done)
+
+    build_base(settings.base, settings.seed, layout.base_model(folder), share)
+    _report("signals of the pool", 0.9)
+    write_signals(folder, settings)
+    level_times(layout.pool(folder))
+    _report("assets are complete", 1.0)
+
+
+def _report(what: str, done: float) -> None:
+    sys.stdout.write(json.dumps({"what": what, "done": done}) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

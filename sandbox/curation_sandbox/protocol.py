@@ -1,0 +1,251 @@
+"""The submit protocol, version 1: what travels over ``submit.sock``.
+
+HTTP with JSON over a Unix socket. Both ends are held to these types: the server parses requests with
+them, the golden files under ``tests/golden`` hold both ends to the same bytes, and the OpenAPI document in
+``docs/`` is generated from them. The client in the container (``incontainer/curate.py``) is standard
+library only and so repeats no type: it sends and prints plain JSON.
+
+Bytes (a selection, a policy's files) travel first, each as a blob named by its SHA-256
+(``PUT /v1/blobs/{digest}``); a submission then names digests only. So a retried upload is the same upload,
+nothing has to be unpacked on the host, and no path of the agent's is ever opened there.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+PROTOCOL_VERSION = "1"
+"""Sent in every reply as ``Curation-Protocol``; raised when a change breaks an older client."""
+
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+"""SHA-256 of a blob's bytes, lower-case hexadecimal."""
+
+PolicyPath = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,7}$", max_length=200
+    ),
+]
+"""A relative path of plain ASCII names; no part may begin with a dot, so ``..`` cannot be written."""
+
+AttemptState = Literal["queued", "training", "evaluating", "scored", "failed"]
+
+
+class Wire(BaseModel):
+    """Base of every message: frozen, and an unknown key is an error rather than ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Problem(Wire):
+    """One reason why something was refused."""
+
+    code: str
+    """Stable, machine-readable name, e.g. ``unknown-row``."""
+    message: str
+    """What is wrong and what would be right, for a reader."""
+    row: int | None = None
+    """1-based line of the submitted file, where the reason concerns one."""
+
+
+class ErrorReply(Wire):
+    """Body of every reply with status 4xx or 5xx that is not a refusal."""
+
+    error: str
+    """Stable name: ``bad-request``, ``not-found``, ``busy``, ``budget-spent``, ``too-large``, ``too-slow``,
+    ``digest-mismatch``, ``unknown-blob``, ``run-over``, ``ours`` (the harness failed, not the agent)."""
+    message: str
+    """What happened and what to do."""
+
+
+class BlobReply(Wire):
+    """Reply to an upload."""
+
+    digest: Digest
+    size: int
+    """Bytes."""
+
+
+class CheckRequest(Wire):
+    """Ask for a check of a submission's schema: free, trains nothing, spends nothing."""
+
+    data: Digest
+
+
+class CheckReply(Wire):
+    ok: bool
+    rows: int | None
+    """Rows that the file selects, where it could be read."""
+    problems: tuple[Problem, ...]
+    more_problems: int = 0
+    """How many further problems were found and not listed."""
+
+
+class PolicyFile(Wire):
+    """One file of the policy that made the submission."""
+
+    path: PolicyPath
+    blob: Digest
+
+
+class SubmitRequest(Wire):
+    """Hand in a submission."""
+
+    key: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
+    """Idempotency key: the same key gets the same reply, however often it is sent."""
+    data: Digest
+    policy: Annotated[tuple[PolicyFile, ...], Field(max_length=200)]
+    """The policy's own files. A submission without a policy is refused."""
+    note: Annotated[str, StringConstraints(max_length=4000)] = ""
+    """What was tried and why, in the agent's words."""
+
+
+class Accepted(Wire):
+    outcome: Literal["accepted"] = "accepted"
+    attempt: int
+    """1-based number of the attempt; ask for it with ``GET /v1/attempts/{attempt}``."""
+    rows: int
+
+
+class Duplicate(Wire):
+    """The same content was accepted before: its result stands, no iteration is spent."""
+
+    outcome: Literal["duplicate"] = "duplicate"
+    attempt: int
+
+
+class Refused(Wire):
+    """Not accepted. Costs no iteration; the number of refusals is capped."""
+
+    outcome: Literal["refused"] = "refused"
+    refusal: int
+    """1-based number of the refusal in this run."""
+    problems: tuple[Problem, ...]
+    more_problems: int = 0
+    refusals_left: int
+
+
+SubmitReply = Annotated[Accepted | Duplicate | Refused, Field(discriminator="outcome")]
+
+
+class Score(Wire):
+    """A mean with its standard error."""
+
+    mean: float
+    stderr: float
+    """Standard error of the mean, clustered by question group."""
+    n: int
+    """Items scored."""
+
+
+class ReferenceScore(Wire):
+    """A known selection's public score, to compare with."""
+
+    name: str
+    mean: float
+    sd: float | None
+    """Standard deviation over seeds; none where there is one seed."""
+    seeds: int
+
+
+class Feedback(Wire):
+    """What the agent is told after an attempt: public scores only."""
+
+    mean: float
+    """Unweighted mean of the benchmarks' means, in [0, 1]."""
+    stderr: float
+    n: int
+    by_benchmark: dict[str, Score] | None
+    """None where the task tells the mean only."""
+    references: tuple[ReferenceScore, ...]
+    noise_floor: float | None
+    """1.96·√2·σ, σ the standard deviation of one submission's score over training seeds; differences below
+    it are noise. None where it was not measured."""
+    best_so_far: float
+    best_attempt: int
+    message: str
+    """The comparison in a sentence: which attempt is the best, and whether the change is beyond noise."""
+
+
+class AttemptView(Wire):
+    n: int
+    state: AttemptState
+    rows: int
+    feedback: Feedback | None = None
+    failure: str | None = None
+    """Set when ``state`` is ``failed``: the harness failed; the iteration was given back."""
+
+
+class History(Wire):
+    attempts: tuple[AttemptView, ...]
+    refusals: int
+
+
+class Budget(Wire):
+    """One line of the ledger."""
+
+    name: str
+    unit: str
+    limit: float | None
+    """None: no limit."""
+    spent: float
+    refunded: float = 0.0
+    """Of ``spent``, given back after a failure of the harness."""
+
+
+class Status(Wire):
+    run_id: str
+    state: Literal["open", "working", "over"]
+    """``working``: an attempt is being trained or scored, the agent's clock stands still."""
+    attempt: int | None
+    """The attempt in progress."""
+    budgets: tuple[Budget, ...]
+    events: tuple[str, ...] = ()
+    """What the host noticed inside the container and the agent should know, e.g. a process killed for memory."""
+
+
+class SignalInfo(Wire):
+    name: str
+    description: str
+    unit: str
+    """What one value is, e.g. ``nats per answer token`` or ``vector of 64 floats``."""
+
+
+class TaskView(Wire):
+    name: str
+    title: str
+    brief: str
+    """Markdown: what is trained, how it is scored, what the pool holds, what to hand in."""
+    rules: str
+    """Markdown: what the scaffold asks for."""
+    kind: str
+    """Submission kind: ``rows`` …"""
+    rows_max: int
+    pool_rows: int
+    iterations: int
+    benchmarks: tuple[str, ...]
+    signals: tuple[SignalInfo, ...]
+    seed: int
+    """For the policy's own randomness, so that a run can be repeated."""
+
+
+class SignalRequest(Wire):
+    """Ask for a signal over rows: work on the host, metered, cached by content."""
+
+    name: str
+    rows: Digest
+    """Blob with one row id a line."""
+
+
+class SignalView(Wire):
+    id: str
+    name: str
+    state: Literal["working", "ready", "failed"]
+    cached: bool = False
+    rows: tuple[int, ...] | None = None
+    values: tuple[float | tuple[float, ...] | None, ...] | None = None
+    """One per row, in the order of ``rows``; None where the signal is not defined (a text-only row has no
+    image similarity)."""
+    failure: str | None = None

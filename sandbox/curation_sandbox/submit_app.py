@@ -1,0 +1,417 @@
+"""The endpoints of the submit protocol, over a handler that knows what a submission is.
+
+This module knows no task: what is decided here is only what HTTP, blobs and idempotency need. Everything else
+is the handler's, a callable handed down by the layer above.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated, Any, Protocol, TypeVar
+
+from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi import Path as PathParameter
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+
+from curation_sandbox.blobs import BlobRejected, BlobStore
+from curation_sandbox.errors import CurationError
+from curation_sandbox.protocol import (
+    PROTOCOL_VERSION,
+    Accepted,
+    AttemptView,
+    BlobReply,
+    CheckReply,
+    CheckRequest,
+    Digest,
+    Duplicate,
+    ErrorReply,
+    History,
+    PolicyFile,
+    Refused,
+    SignalRequest,
+    SignalView,
+    Status,
+    SubmitReply,
+    SubmitRequest,
+    TaskView,
+    Wire,
+)
+from curation_sandbox.submit_guard import Limits, Reject, error_body, strict_json
+
+_V = TypeVar("_V")
+
+_WRITE_SIZE = 1024 * 1024
+"""Bytes of an upload that are collected before a thread writes them."""
+
+_STATUS_OF_REPLY: Mapping[type[Wire], int] = {Accepted: 201, Duplicate: 200, Refused: 422}
+
+
+class HandlerError(CurationError):
+    """What a handler raises to answer with an error of the protocol, e.g. ``HandlerError(409, "busy", …)``.
+
+    Args:
+        status: HTTP status; 409 busy, 403 budget-spent, 410 run-over, 404 not-found, 400 bad-request.
+        error: Stable name, see ``protocol.ErrorReply``.
+        message: For the agent: what happened and what to do.
+    """
+
+    def __init__(self, status: int, error: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.error = error
+
+
+class SubmitHandler(Protocol):
+    """What the server asks the layer above.
+
+    Methods are called from several threads at once, except that no two ``submit`` run at a time. Any of them
+    may raise HandlerError; every other exception is reported as the harness's failure. ``task``, ``status``,
+    ``attempt``, ``history``, ``signal_view`` must be quick (``attempt`` and ``signal_view`` are asked ten times
+    a second during a long poll); ``submit`` returns once the submission is accepted or refused and recorded,
+    not once it is trained; ``signal`` starts work and returns.
+    """
+
+    def task(self) -> TaskView: ...
+
+    def status(self) -> Status: ...
+
+    def check(self, data: Path) -> CheckReply: ...
+
+    def submit(
+        self, request: SubmitRequest, data: Path, policy: Mapping[str, Path]
+    ) -> SubmitReply: ...
+
+    def attempt(self, n: int) -> AttemptView | None: ...
+
+    def history(self) -> History: ...
+
+    def signal(self, name: str, rows: Path) -> SignalView: ...
+
+    def signal_view(self, id: str) -> SignalView | None: ...
+
+    def done(self) -> Status: ...
+
+
+class KeptReply(Wire):
+    """The reply that an idempotency key got, with what it was given for."""
+
+    content: Digest
+    """SHA-256 over the request without its key."""
+    reply: SubmitReply
+
+
+class _StrictRequest(Request):
+    async def json(self) -> Any:
+        try:
+            return strict_json(await self.body())
+        except ValueError as error:
+            raise Reject(400, "bad-request", f"{error}.") from None
+
+
+class _StrictRoute(APIRoute):
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def strict(request: Request) -> Response:
+            return await handle(_StrictRequest(request.scope, request.receive))
+
+        return strict
+
+
+class Desk:
+    """Where requests meet the handler: the threads it runs in, the order of submissions, the kept replies."""
+
+    def __init__(
+        self,
+        handler: SubmitHandler,
+        blobs: BlobStore,
+        limits: Limits,
+        replies: MutableMapping[str, KeptReply],
+    ) -> None:
+        self.handler = handler
+        self.blobs = blobs
+        self.limits = limits
+        self.stopping = False
+        self._replies = replies
+        self._threads = ThreadPoolExecutor(8, thread_name_prefix="submit-handler")
+        self._submitting = asyncio.Lock()
+        self._heavy = asyncio.Semaphore(2)
+
+    async def call(self, function: Callable[..., _V], *arguments: Any) -> _V:
+        """Run in a thread; HandlerError becomes its reply."""
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads, function, *arguments)
+        except HandlerError as error:
+            raise Reject(error.status, error.error, error.message) from None
+        except BlobRejected as error:
+            status = 413 if error.reason == "too-large" else 400
+            raise Reject(status, error.reason, error.message) from None
+
+    async def call_heavy(self, function: Callable[..., _V], *arguments: Any) -> _V:
+        """Like ``call``, for what reads a whole submission; leaves threads free for quick questions."""
+        async with self._heavy:
+            return await self.call(function, *arguments)
+
+    def close(self) -> None:
+        """Let no further call start; calls in progress end in their own time."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def blob(self, digest: str) -> Path:
+        try:
+            return self.blobs.path(digest)
+        except KeyError:
+            message = f"no blob {digest} was uploaded: send its bytes first (PUT /v1/blobs/{digest})."
+            raise Reject(404, "unknown-blob", message) from None
+
+    async def receive(self, digest: str, chunks: AsyncIterator[bytes]) -> int:
+        """Store an upload; returns its size in bytes."""
+        with await self.call(self.blobs.upload, digest) as upload:
+            pending = bytearray()
+            async for chunk in chunks:
+                pending += chunk
+                if len(pending) >= _WRITE_SIZE:
+                    await self.call(upload.write, bytes(pending))
+                    pending.clear()
+            await self.call(upload.write, bytes(pending))
+            return await self.call(upload.finish)
+
+    async def submit(self, request: SubmitRequest) -> SubmitReply:
+        data = self.blob(request.data)
+        policy = self._policy(request.policy)
+        content = _content(request)
+        async with self._submitting:
+            kept = self._replies.get(request.key)
+            if kept is None:
+                reply = await self.call(self.handler.submit, request, data, policy)
+                # A duplicate's reply need not be kept: the handler knows the content. So what is kept is
+                # bounded by the caps on iterations and refusals.
+                if not isinstance(reply, Duplicate):
+                    self._replies[request.key] = KeptReply(content=content, reply=reply)
+                return reply
+        if kept.content != content:
+            message = "this key was used for another submission: take a new key for new content."
+            raise Reject(400, "bad-request", message)
+        return kept.reply
+
+    def _policy(self, files: tuple[PolicyFile, ...]) -> dict[str, Path]:
+        paths = {file.path: self.blob(file.blob) for file in files}
+        if len(paths) != len(files):
+            raise Reject(400, "bad-request", "the policy names the same path twice.")
+        folders = {str(parent) for path in paths for parent in Path(path).parents}
+        for path in paths:
+            if path in folders:
+                raise Reject(400, "bad-request", f"the policy has {path} both as a file and as a folder.")
+        size = sum(path.stat().st_size for path in paths.values())
+        if size > self.limits.policy_bytes:
+            message = f"the policy's files have {size} bytes, the most is {self.limits.policy_bytes}."
+            raise Reject(413, "too-large", message)
+        return paths
+
+    async def wait(
+        self,
+        request: Request,
+        seconds: float,
+        look: Callable[[], _V | None],
+        finished: Callable[[_V], bool],
+        missing: str,
+    ) -> _V:
+        """Long poll: look until finished, time is over, the asker is gone or the server stops."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + min(seconds, self.limits.wait_seconds)
+        while True:
+            view = await self.call(look)
+            if view is None:
+                raise Reject(404, "not-found", missing)
+            left = deadline - loop.time()
+            if finished(view) or left <= 0 or self.stopping or await request.is_disconnected():
+                return view
+            await asyncio.sleep(min(left, self.limits.poll_seconds))
+
+
+def _content(request: SubmitRequest) -> str:
+    return hashlib.sha256(request.model_dump_json(exclude={"key"}).encode()).hexdigest()
+
+
+def _reply(model: BaseModel, status: int = 200) -> Response:
+    return Response(model.model_dump_json(), status, media_type="application/json")
+
+
+Wait = Annotated[
+    float,
+    Query(
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds to wait for the end of the work; capped at 600.",
+    ),
+]
+AttemptNumber = Annotated[int, PathParameter(ge=1, le=1_000_000)]
+SignalId = Annotated[str, PathParameter(pattern="^[A-Za-z0-9_-]{1,80}$")]
+
+_BLOB_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+def build_app(desk: Callable[[], Desk]) -> FastAPI:
+    """The application. ``desk`` is asked at each request, so that the document needs none."""
+    app = FastAPI(
+        title="Curation Harness submit protocol",
+        version=PROTOCOL_VERSION,
+        description="HTTP with JSON over a Unix socket. Every reply carries `Curation-Protocol`.",
+        openapi_url=None,
+        redirect_slashes=False,
+        responses={
+            "4XX": {"model": ErrorReply, "description": "The request was wrong, or is not possible now"},
+            "5XX": {"model": ErrorReply, "description": "The harness failed, not the agent"},
+        },
+        exception_handlers={
+            HTTPException: _on_http,
+            404: _on_no_route,
+            405: _on_no_route,
+            RequestValidationError: _on_invalid,
+        },
+    )
+    app.router.route_class = _StrictRoute
+    _add_questions(app, desk)
+    _add_submissions(app, desk)
+    _add_signals(app, desk)
+    return app
+
+
+def _add_questions(app: FastAPI, desk: Callable[[], Desk]) -> None:
+    @app.get("/v1/task", response_model=TaskView)
+    async def task() -> Response:
+        """The task: brief, rules, limits, signals."""
+        return _reply(await desk().call(desk().handler.task))
+
+    @app.get("/v1/status", response_model=Status)
+    async def status() -> Response:
+        """The run's state and its budgets."""
+        return _reply(await desk().call(desk().handler.status))
+
+    @app.get("/v1/attempts", response_model=History)
+    async def history() -> Response:
+        """All attempts with their feedback."""
+        return _reply(await desk().call(desk().handler.history))
+
+    @app.get("/v1/attempts/{n}", response_model=AttemptView)
+    async def attempt(request: Request, n: AttemptNumber, wait: Wait = 0) -> Response:
+        """One attempt. With `wait`, answers once it is scored or failed, or the time is over; an attempt that
+        is still running is an ordinary reply with its state."""
+        at = desk()
+        missing = f"there is no attempt {n}: GET /v1/attempts lists them."
+        view = await at.wait(request, wait, lambda: at.handler.attempt(n), _attempt_over, missing)
+        return _reply(view)
+
+    @app.post("/v1/done", response_model=Status)
+    async def done() -> Response:
+        """End the run: the best attempt becomes final. Repeating it changes nothing."""
+        return _reply(await desk().call(desk().handler.done))
+
+
+def _attempt_over(view: AttemptView) -> bool:
+    return view.state in ("scored", "failed")
+
+
+def _add_submissions(app: FastAPI, desk: Callable[[], Desk]) -> None:
+    @app.put(
+        "/v1/blobs/{digest}",
+        response_model=BlobReply,
+        status_code=201,
+        responses={200: {"model": BlobReply, "description": "These bytes are known already"}},
+        openapi_extra=_BLOB_BODY,
+    )
+    async def blob(request: Request, digest: Digest) -> Response:
+        """Send bytes under their SHA-256. Bytes that are known are answered at once, without being read."""
+        at = desk()
+        with contextlib.suppress(KeyError):
+            return _reply(BlobReply(digest=digest, size=at.blobs.path(digest).stat().st_size))
+        announced = request.headers.get("content-length", "0")
+        if announced.isdecimal() and int(announced) > at.blobs.max_blob:
+            message = f"{announced[:20]} bytes were announced, the most for a blob is {at.blobs.max_blob}."
+            raise Reject(413, "too-large", message)
+        size = await at.receive(digest, request.stream())
+        return _reply(BlobReply(digest=digest, size=size), 201)
+
+    @app.post("/v1/check", response_model=CheckReply)
+    async def check(body: CheckRequest) -> Response:
+        """Check a submission's schema. Free: trains nothing, spends nothing."""
+        return _reply(await desk().call_heavy(desk().handler.check, desk().blob(body.data)))
+
+    @app.post(
+        "/v1/submissions",
+        response_model=Accepted,
+        status_code=201,
+        responses={
+            200: {"model": Duplicate, "description": "The same content was accepted before"},
+            422: {"model": Refused, "description": "Not accepted, with every reason"},
+        },
+    )
+    async def submit(body: SubmitRequest) -> Response:
+        """Hand in a submission. Blobs first. Safe to repeat with the same key."""
+        reply = await desk().submit(body)
+        return _reply(reply, _STATUS_OF_REPLY[type(reply)])
+
+
+def _add_signals(app: FastAPI, desk: Callable[[], Desk]) -> None:
+    @app.post("/v1/signals", response_model=SignalView)
+    async def signal(body: SignalRequest) -> Response:
+        """Ask for a signal over rows. Metered; the same question again is answered from the cache."""
+        return _reply(await desk().call_heavy(desk().handler.signal, body.name, desk().blob(body.rows)))
+
+    @app.get("/v1/signals/{id}", response_model=SignalView)
+    async def signal_view(request: Request, id: SignalId, wait: Wait = 0) -> Response:
+        """A signal that was asked for. With `wait`, answers once it is ready or failed, or time is over."""
+        at = desk()
+        missing = "there is no such signal request: POST /v1/signals makes one."
+        look = at.handler.signal_view
+        view = await at.wait(request, wait, lambda: look(id), _signal_over, missing)
+        return _reply(view)
+
+
+def _signal_over(view: SignalView) -> bool:
+    return view.state != "working"
+
+
+def _error(status: int, error: str, message: str) -> Response:
+    return Response(error_body(error, message), status, media_type="application/json")
+
+
+async def _on_http(_: Request, error: Exception) -> Response:
+    if isinstance(error, Reject):
+        return _error(error.status_code, error.error, str(error.detail))
+    status = error.status_code if isinstance(error, HTTPException) else 400
+    return _error(status, "bad-request", "the request's body or headers could not be read.")
+
+
+async def _on_no_route(request: Request, error: Exception) -> Response:
+    if isinstance(error, Reject):
+        return await _on_http(request, error)
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    known = "the endpoints are /v1/task, status, blobs, check, submissions, attempts, signals, done"
+    return _error(status, "not-found", f"there is no such endpoint or method; {known}.")
+
+
+async def _on_invalid(_: Request, error: Exception) -> Response:
+    """Name what is wrong and where, never the value: it may be megabytes, and it is the sender's to know."""
+    found = error.errors() if isinstance(error, RequestValidationError) else []
+    reasons = [f"{_place(each['loc'])}: {str(each['msg'])[:200]}" for each in found[:8]]
+    if len(found) > 8:
+        reasons.append(f"and {len(found) - 8} more")
+    # ascii(): a key of the sender's may hold lone surrogates, which no reply could carry.
+    return _error(400, "bad-request", ascii("; ".join(reasons))[1:-1])
+
+
+def _place(location: tuple[Any, ...]) -> str:
+    return ".".join(str(part)[:60] for part in location[1:6]) or "body"

@@ -1,0 +1,96 @@
+"""The probe as a task plugin: everything a stranger has to write, and nothing more."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from curation_plugins.api import Progress, RowCard, Task
+from curation_plugins.config import Frozen, TaskConfig, section
+from curation_plugins.jobs import Role, WorkerSpec
+from curation_sandbox.protocol import SignalInfo
+from pydantic import Field
+
+from curation_probe import experiment
+
+_HERE: Final = Path(__file__).resolve().parent
+WORKER: Final = _HERE / "worker"
+TASKS: Final = _HERE / "tasks"
+
+
+class ProbeAssets(Frozen):
+    rows: int = Field(default=400, ge=20)
+    """Rows of the pool."""
+    items: int = Field(default=120, ge=4)
+    """Items of each benchmark, both splits together."""
+    seed: int = 0
+
+
+class ProbeRecipe(Frozen):
+    epochs: int = Field(default=6, ge=1)
+    lr: float = Field(default=0.3, gt=0)
+    init_noise: float = Field(default=0.05, ge=0)
+    """Standard deviation of what the seed adds to the base model."""
+    delay_seconds: float = Field(default=0.0, ge=0)
+    """Makes every job this much slower."""
+    fault: str | None = None
+    """A name in ``worker/probe_faults.py``."""
+    fault_role: Role = "train"
+    """Whose jobs the fault befalls."""
+    interpreter: str | None = None
+    """Python that trains and scores; ``outside`` is the one the harness's own environment was made from."""
+
+
+class ProbeTask(Task):
+    def __init__(self, config: TaskConfig) -> None:
+        self.assets = section(config, "assets", ProbeAssets)
+        self.recipe = section(config, "recipe", ProbeRecipe)
+        # with every default written out: workers get the recipe as it stands in the configuration
+        resolved = {"assets": self.assets.model_dump(), "recipe": self.recipe.model_dump()}
+        super().__init__(config.model_copy(update=resolved))
+
+    def brief(self) -> str:
+        return (TASKS / "probe" / "brief.md").read_text()
+
+    def assets_key(self) -> str:
+        made_from = json.dumps([experiment.VERSION, self.assets.model_dump()], sort_keys=True)
+        return hashlib.sha256(made_from.encode()).hexdigest()[:12]
+
+    def prepare(self, folder: Path, progress: Progress) -> None:
+        experiment.write(folder, rows=self.assets.rows, items=self.assets.items, seed=self.assets.seed)
+        progress("made the pool", 1.0)
+
+    def pool_rows(self, assets: Path) -> int:
+        return self.assets.rows
+
+    def worker(self, role: Role) -> WorkerSpec:
+        named = self.recipe.interpreter
+        outside = getattr(sys, "_base_executable", sys.executable)
+        interpreter = Path(outside if named == "outside" else named) if named else None
+        return WorkerSpec(entry="probe_worker:ProbeWorker", interpreter=interpreter, python_path=(WORKER,))
+
+    def signals(self) -> tuple[SignalInfo, ...]:
+        return (
+            SignalInfo(name="residual", description="loss of the base model on the row", unit="nats"),
+            SignalInfo(name="vector", description="projection that keeps distances", unit="vector of 4 floats"),
+        )
+
+    def sources(self, assets: Path) -> Sequence[str]:
+        return [row["source"] for row in self._rows(assets)]
+
+    def truth(self, assets: Path) -> Sequence[bool]:
+        truth: list[bool] = json.loads((assets / "truth.json").read_text())
+        return truth
+
+    def row_card(self, row: int, assets: Path) -> RowCard:
+        entry = self._rows(assets)[row]
+        numbers = ", ".join(f"{value:g}" for value in entry["x"])
+        turns = (("x", numbers), ("y", str(entry["y"])))
+        return RowCard(row=row, turns=turns, source=entry["source"])
+
+    def _rows(self, assets: Path) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (assets / "pool" / "rows.jsonl").read_text().splitlines()]

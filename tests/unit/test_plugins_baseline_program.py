@@ -1,0 +1,392 @@
+"""The baseline's program as the container runs it: own process, real `curate`, real submit server."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import curation_sandbox
+import numpy as np
+import pytest
+from curation_sandbox.blobs import BlobStore
+from curation_sandbox.protocol import (
+    Accepted,
+    AttemptView,
+    Budget,
+    CheckReply,
+    Duplicate,
+    Feedback,
+    History,
+    Problem,
+    Refused,
+    SignalInfo,
+    SignalView,
+    Status,
+    SubmitReply,
+    SubmitRequest,
+    TaskView,
+)
+from curation_sandbox.submit_server import HandlerError, SubmitServer
+
+from curation_plugins.agents.programs import FOLDER
+
+ROWS = 60
+ROWS_MAX = 12
+CURATE = Path(curation_sandbox.__file__).parent / "incontainer" / "curate.py"
+
+
+@dataclass
+class Submission:
+    """What the host got, as bytes."""
+
+    rows: list[int]
+    policy: dict[str, bytes]
+    note: str
+
+
+@dataclass
+class Host:
+    """A host in memory: scores by the share of even rows; fails and refuses as it is told."""
+
+    iterations: int
+    signals: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+    failing: frozenset[int] = frozenset()
+    """Attempts that the harness fails at, and refunds."""
+    refusing: bool = False
+    raising: HandlerError | None = None
+    """Raised by every submission."""
+    submissions: list[Submission] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    finished: bool = False
+
+    def task_view(self) -> TaskView:
+        return TaskView(
+            name="made",
+            title="made",
+            brief="",
+            rules="",
+            kind="rows",
+            rows_max=ROWS_MAX,
+            pool_rows=ROWS,
+            iterations=self.iterations,
+            benchmarks=("one",),
+            signals=tuple(SignalInfo(name=n, description="", unit="") for n in self.signals),
+            seed=11,
+        )
+
+    def status(self) -> Status:
+        made = len(self.submissions)
+        refunded = sum(n <= made for n in self.failing)
+        over = self.finished or made - refunded >= self.iterations
+        return Status(
+            run_id="r",
+            state="over" if over else "open",
+            attempt=None,
+            budgets=(
+                Budget(
+                    name="iterations",
+                    unit="attempts",
+                    limit=self.iterations,
+                    spent=made,
+                    refunded=refunded,
+                ),
+            ),
+        )
+
+    def check(self, data: Path) -> CheckReply:
+        raise NotImplementedError
+
+    def submit(
+        self, request: SubmitRequest, data: Path, policy: Mapping[str, Path]
+    ) -> SubmitReply:
+        if self.raising is not None:
+            raise self.raising
+        if self.refusing:
+            problem = Problem(code="no", message="not this one")
+            return Refused(refusal=1, problems=(problem,), refusals_left=9)
+        if self.status().state == "over":
+            raise HandlerError(409, "run-over", "the run is over")
+        rows = [int(line) for line in data.read_text().split()]
+        for n, earlier in enumerate(self.submissions, start=1):
+            if earlier.rows == rows:
+                return Duplicate(attempt=n)
+        files = {name: path.read_bytes() for name, path in policy.items()}
+        self.submissions.append(Submission(rows, files, request.note))
+        return Accepted(attempt=len(self.submissions), rows=len(rows))
+
+    def attempt(self, n: int) -> AttemptView | None:
+        rows = self.submissions[n - 1].rows
+        if n in self.failing:
+            return AttemptView(n=n, state="failed", rows=len(rows), failure="a worker died")
+        feedback = Feedback(
+            mean=sum(row % 2 == 0 for row in rows) / len(rows),
+            stderr=0.01,
+            n=100,
+            by_benchmark=None,
+            references=(),
+            noise_floor=None,
+            best_so_far=1.0,
+            best_attempt=1,
+            message="so it is",
+        )
+        return AttemptView(n=n, state="scored", rows=len(rows), feedback=feedback)
+
+    def history(self) -> History:
+        raise NotImplementedError
+
+    def signal(self, name: str, rows: Path) -> SignalView:
+        self.asked.append(name)
+        asked = tuple(int(line) for line in rows.read_text().split())
+        values = tuple(self.signals[name][row] for row in asked)
+        return SignalView(id="s1", name=name, state="ready", rows=asked, values=values)
+
+    def signal_view(self, signal_id: str) -> SignalView | None:
+        raise NotImplementedError
+
+    def done(self) -> Status:
+        self.finished = True
+        return self.status()
+
+
+@dataclass
+class Seat:
+    """Where the program sits: pool, workspace, and a socket to a host."""
+
+    pool: Path
+    workspace: Path
+    sockets: Path
+
+    def run(self, host: Host, *arguments: str) -> subprocess.CompletedProcess[str]:
+        store = BlobStore(self.sockets / "blobs", max_blob=2**20, max_total=2**26)
+        with SubmitServer(self.sockets, host, store) as server:
+            return subprocess.run(
+                [
+                    *(sys.executable, "-P", "-m", "baseline", *arguments),
+                    *("--curate", f"{sys.executable} {CURATE}", "--pool", str(self.pool)),
+                ],
+                cwd=self.workspace,
+                env={
+                    "PATH": os.environ["PATH"],
+                    "PYTHONPATH": str(FOLDER),
+                    "CURATION_SOCKET": str(server.path),
+                    "OMP_NUM_THREADS": "1",
+                },
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=120,
+            )
+
+
+@pytest.fixture
+def seat(tmp_path: Path) -> Iterator[Seat]:
+    pool, workspace = tmp_path / "pool", tmp_path / "workspace"
+    workspace.mkdir()
+    write_pool(pool, np.random.default_rng(4))
+    # a socket's path is short or refused, and pytest's folders are long
+    with tempfile.TemporaryDirectory(prefix="cur") as sockets:
+        yield Seat(pool, workspace, Path(sockets))
+
+
+def write_pool(folder: Path, rng: np.random.Generator) -> None:
+    """Three sources, a column for each signal, no pictures."""
+    folder.mkdir()
+    with (folder / "rows.jsonl").open("w") as lines:
+        for row in range(ROWS):
+            turns = [
+                {"from": "human", "value": f"question {row % 7}?"},
+                {"from": "gpt", "value": f"answer {row // 2}"},
+            ]
+            record = {"id": str(row), "source": f"s{row % 3}", "conversations": turns}
+            lines.write(json.dumps(record) + "\n")
+    np.savez(
+        folder / "signals.npz", similarity=rng.normal(size=ROWS), answer_loss=rng.random(ROWS)
+    )
+
+
+def reproduce(submission: Submission, pool: Path, folder: Path) -> list[int]:
+    """What the policy that was handed in selects by itself, elsewhere."""
+    for name, content in submission.policy.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    out = folder / "out.txt"
+    command = [sys.executable, "-I", "-c", _RUN_AS_SCRIPT, str(folder / "policy.py")]
+    subprocess.run([*command, "--pool", str(pool), "--out", str(out)], check=True, cwd=pool)
+    return [int(line) for line in out.read_text().split()]
+
+
+# -I keeps this checkout off the path: the policy has to stand alone, as "python policy.py" anywhere
+_RUN_AS_SCRIPT = """
+import pathlib, runpy, sys
+sys.argv = sys.argv[1:]
+sys.path.insert(0, str(pathlib.Path(sys.argv[0]).parent))
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def names(workspace: Path) -> list[str]:
+    return [entry["method"] for entry in journal(workspace) if entry["outcome"] == "scored"]
+
+
+def journal(workspace: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (workspace / "journal.jsonl").read_text().splitlines()]
+
+
+def test_every_method_is_tried_once_and_its_policy_makes_the_same_rows_again(
+    seat: Seat, tmp_path: Path
+) -> None:
+    host = Host(iterations=8)
+    ended = seat.run(host)
+    assert ended.returncode == 0, ended.stderr
+    assert names(seat.workspace) == [
+        "random",
+        "source-balanced",
+        "similarity-top",
+        "loss-top",
+        "loss-band",
+        "near-duplicates",
+        "k-center",
+        "combined",
+    ]
+    assert len(host.submissions) == 8
+    for place, submission in enumerate(host.submissions):
+        assert len(set(submission.rows)) == len(submission.rows) <= ROWS_MAX
+        assert "arXiv" in submission.note
+        again = reproduce(submission, seat.pool, tmp_path / f"again-{place}")
+        assert again == submission.rows
+    assert "nothing more can be submitted" in ended.stdout
+    assert len([line for line in ended.stdout.splitlines() if " ± 0.0100" in line]) >= 8
+
+
+def test_a_policy_holds_the_code_of_its_own_method_only(seat: Seat) -> None:
+    host = Host(iterations=2)
+    seat.run(host)
+    assert set(host.submissions[0].policy) == {
+        "policy.py",
+        *(f"selection/{n}.py" for n in ("__init__", "method", "pool", "random_rows")),
+        *(f"selection/{n}.py" for n in ("standalone", "tables")),
+    }
+    assert "selection/loss_band.py" in host.submissions[1].policy
+    assert "selection/k_center.py" not in host.submissions[1].policy
+
+
+def test_two_runs_with_one_seed_submit_the_same(seat: Seat) -> None:
+    first, second = Host(iterations=8), Host(iterations=8)
+    seat.run(first)
+    shutil.rmtree(seat.workspace)
+    seat.workspace.mkdir()
+    seat.run(second)
+    assert [s.rows for s in first.submissions] == [s.rows for s in second.submissions]
+    assert [s.policy for s in first.submissions] == [s.policy for s in second.submissions]
+
+
+def test_an_attempt_that_the_harness_failed_at_does_not_stop_the_program(seat: Seat) -> None:
+    host = Host(iterations=3, failing=frozenset({2}))
+    ended = seat.run(host)
+    assert ended.returncode == 0, ended.stderr
+    assert len(host.submissions) == 4  # three, and the one that was given back
+    assert "attempt 2 failed on the host's side: a worker died; going on" in ended.stdout
+
+
+def test_a_program_that_starts_again_goes_on_where_it_stopped(seat: Seat) -> None:
+    host = Host(iterations=3)
+    seat.run(host)
+    before = [submission.rows for submission in host.submissions]
+    # killed while attempt 3 was trained: its score was not written down
+    lines = (seat.workspace / "journal.jsonl").read_text().splitlines()
+    (seat.workspace / "journal.jsonl").write_text("".join(line + "\n" for line in lines[:-1]))
+    again = seat.run(host)
+    assert again.returncode == 0, again.stderr
+    assert [submission.rows for submission in host.submissions] == before
+    assert journal(seat.workspace)[-1]["outcome"] == "scored"
+    assert journal(seat.workspace)[-1]["attempt"] == 3
+
+
+def test_three_refusals_in_a_row_end_the_program_in_order(seat: Seat) -> None:
+    ended = seat.run(Host(iterations=8, refusing=True))
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("refused: not this one") == 3
+    assert "giving up after 3 steps" in ended.stdout
+
+
+def test_a_spent_budget_ends_the_program_in_order(seat: Seat) -> None:
+    spent = HandlerError(409, "budget-spent", "agent time is spent")
+    ended = seat.run(Host(iterations=8, raising=spent))
+    assert ended.returncode == 0, ended.stderr
+    assert "agent time is spent" in ended.stdout
+
+
+def test_a_failure_of_the_harness_at_a_submission_does_not_stop_the_program(seat: Seat) -> None:
+    ours = HandlerError(500, "ours", "disk full")
+    ended = seat.run(Host(iterations=8, raising=ours))
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("ours: disk full") == 3
+
+
+def test_a_signal_that_the_pool_lacks_is_asked_of_the_host_and_kept_with_the_policy(
+    seat: Seat, tmp_path: Path
+) -> None:
+    with np.load(seat.pool / "signals.npz") as archive:
+        loss = archive["answer_loss"].tolist()
+        np.savez(seat.pool / "signals.npz", similarity=archive["similarity"])
+    host = Host(iterations=8, signals={"answer-loss": loss, "other": loss})
+    ended = seat.run(host)
+    assert ended.returncode == 0, ended.stderr
+    assert host.asked == ["answer-loss"]
+    hardest = sorted(sorted(range(ROWS), key=lambda row: -loss[row])[:ROWS_MAX])
+    submitted = host.submissions[names(seat.workspace).index("loss-top")]
+    assert submitted.rows == hardest
+    assert reproduce(submitted, seat.pool, tmp_path / "again") == hardest
+
+
+def test_methods_whose_signals_are_nowhere_are_left_out_and_named(seat: Seat) -> None:
+    (seat.pool / "signals.npz").unlink()
+    host = Host(iterations=8)
+    ended = seat.run(host)
+    assert ended.returncode == 0, ended.stderr
+    assert "leaving out loss-top: the pool has no loss" in ended.stdout
+    assert "leaving out combined: the pool has no similarity and no loss" in ended.stdout
+    assert {*names(seat.workspace)} == {
+        "random",
+        "source-balanced",
+        "near-duplicates",
+        "k-center",
+    }
+    assert host.finished  # the plan came to its end before the iterations did
+
+
+def test_random_draws_fresh_rows_every_iteration(seat: Seat) -> None:
+    host = Host(iterations=5)
+    ended = seat.run(host, "--only", "random")
+    assert ended.returncode == 0, ended.stderr
+    assert len({tuple(submission.rows) for submission in host.submissions}) == 5
+    assert names(seat.workspace) == ["random"] * 5
+
+
+def test_random_ends_when_every_draw_is_the_same_rows(seat: Seat) -> None:
+    lines = (seat.pool / "rows.jsonl").read_text().splitlines()[:ROWS_MAX]
+    (seat.pool / "rows.jsonl").write_text("\n".join(lines) + "\n")
+    (seat.pool / "signals.npz").unlink()
+    host = Host(iterations=5)
+    ended = seat.run(host, "--only", "random")
+    assert ended.returncode == 0, ended.stderr
+    assert len(host.submissions) == 1
+    assert "giving up" in ended.stdout
+
+
+def test_a_pool_that_cannot_be_read_ends_with_an_error_and_no_submission(seat: Seat) -> None:
+    shutil.rmtree(seat.pool)
+    seat.pool.mkdir()
+    host = Host(iterations=5)
+    ended = seat.run(host)
+    assert ended.returncode != 0
+    assert "no rows" in ended.stderr
+    assert host.submissions == []
