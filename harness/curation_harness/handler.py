@@ -47,7 +47,7 @@ class RunHandler:
     """The submit server's handler. Called from several threads; ``_lock`` makes submissions one by one."""
 
     record: RunRecord
-    task: Task
+    plugin: Task
     scaffold: Scaffold
     assets: Path
     clock: AgentClock
@@ -62,7 +62,7 @@ class RunHandler:
         self._lock = threading.Lock()
         self._notices: list[str] = []
         self._states: dict[int, AttemptState] = {}
-        self._pool_rows = self.task.pool_rows(self.assets)
+        self._pool_rows = self.plugin.pool_rows(self.assets)
 
     # -- told by the run loop ------------------------------------------------------------------------
 
@@ -75,19 +75,19 @@ class RunHandler:
 
     # -- SubmitHandler -------------------------------------------------------------------------------
 
-    def task_view(self) -> TaskView:
-        config = self.task.config
+    def task(self) -> TaskView:
+        config = self.plugin.config
         return TaskView(
             name=config.name,
             title=config.title,
-            brief=self.task.brief(),
-            rules=self.scaffold.rules(self.task),
+            brief=self.plugin.brief(),
+            rules=self.scaffold.rules(self.plugin),
             kind=config.submission.kind,
             rows_max=config.submission.rows_max,
             pool_rows=self._pool_rows,
             iterations=config.budgets.iterations,
             benchmarks=config.benchmarks,
-            signals=self.task.signals(),
+            signals=self.plugin.signals(),
             seed=self.record.spec.seeds.agent,
         )
 
@@ -145,8 +145,8 @@ class RunHandler:
             raise HandlerError(410, "run-over", "the run is over; nothing more is computed")
         return self.signals.request(name, rows)
 
-    def signal_view(self, signal_id: str) -> SignalView | None:
-        return self.signals.view(signal_id)
+    def signal_view(self, id: str) -> SignalView | None:
+        return self.signals.view(id)
 
     def done(self) -> Status:
         if not self.record.events.of("done"):
@@ -157,7 +157,7 @@ class RunHandler:
     # -- pieces --------------------------------------------------------------------------------------
 
     def _parse(self, data: Path) -> Selection:
-        return selections.parse(data, self.task.config.submission, self._pool_rows)
+        return selections.parse(data, self.plugin.config.submission, self._pool_rows)
 
     def _budgets(self) -> tuple[Budget, ...]:
         running = self.clock.spent()

@@ -10,11 +10,14 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
+
+from pydantic import JsonValue
 
 from curation_plugins.api import AgentLaunch, Engine, EngineSession, Scaffold, Task
 from curation_plugins.errors import WorkFailed
@@ -35,6 +38,8 @@ from curation_harness.watcher import Watcher
 from curation_harness.work import HostWork
 
 POLL_SECONDS = 0.1
+DONE_SECONDS = 5.0
+"""How long a container may go on after ``curate done``."""
 GRACE_SECONDS = 60.0
 """How long an agent may go on after its last iteration was scored, to read the score and say goodbye."""
 
@@ -60,13 +65,14 @@ class RunLoop:
         self.record = parts.record
         self._stack = ExitStack()
         self._stop = threading.Event()
-        self._done = threading.Event()
+        self._done_at: float | None = None
         self._agent_over = False
 
     def __enter__(self) -> RunLoop:
         with ExitStack() as stack:
             stack.enter_context(self.record.lock())
-            self._forward_events()
+            self.record.events.drop_torn_tail()
+            self.record.events.listen(self.parts.watcher.event)
             self.clock = AgentClock(
                 ledger(self.record).agent_seconds,
                 lambda seconds: self.record.events.append("clock", agent_seconds=seconds),
@@ -142,6 +148,30 @@ class RunLoop:
         self.record.events.append("ended", status=status)
         return status
 
+    @property
+    def stopping(self) -> bool:
+        return self._stop.is_set()
+
+    def recover(self) -> None:
+        """Put right what a killed process left: half-made folders, an acceptance without its event."""
+        for torn in self.record.folder.glob("attempts/*/.trial-*"):
+            shutil.rmtree(torn, ignore_errors=True)
+        known = {event.data["n"] for event in self.record.events.of("accepted")}
+        for submission in self.record.submissions():
+            if submission.n not in known:  # its folder was published; the crash came before the event
+                self.record.events.append(
+                    "accepted", n=submission.n, digest=submission.digest, rows=submission.rows
+                )
+        told = {event.data["n"] for event in self.record.events.of("attempt-scored", "attempt-failed")}
+        for result in self.record.results():
+            if result.n not in told and result.public is not None:
+                self.record.events.append("attempt-scored", n=result.n, mean=result.public.mean)
+            elif result.n not in told:
+                self.record.events.append(
+                    "attempt-failed", n=result.n, failure="recorded before", refunded=result.refunded
+                )
+        self.record.events.append("resumed")
+
     def stop(self) -> None:
         """End in order: no new work, workers killed, the run left ``unscored``. Safe from a signal handler."""
         self._stop.set()
@@ -154,11 +184,11 @@ class RunLoop:
             run_id=self.record.spec.run_id,
             log=self.record.folder / "workers.log",
             config=self.parts.task.config,
-            on_event=lambda what, data: self.record.events.append("worker", **{"what": what, **data}),
+            on_event=self._worker_event,
         )
 
-    def _forward_events(self) -> None:
-        self.record.events.listen(self.parts.watcher.event)
+    def _worker_event(self, what: str, details: Mapping[str, JsonValue]) -> None:
+        self.record.events.append("worker", what=what, **details)
 
     def _make_handler(self) -> RunHandler:
         parts, record = self.parts, self.record
@@ -180,15 +210,15 @@ class RunLoop:
         )
         return RunHandler(
             record=record,
-            task=parts.task,
+            plugin=parts.task,
             scaffold=parts.scaffold,
             assets=parts.assets,
             clock=self.clock,
             work=self.work,
             attempts=self.attempts,
             signals=signals,
-            over=lambda: self._agent_over or self._done.is_set() or self._stop.is_set(),
-            on_done=self._done.set,
+            over=lambda: self._agent_over or self._done_at is not None or self._stop.is_set(),
+            on_done=self._on_done,
         )
 
     def _queue_attempt(self, n: int) -> None:
@@ -221,10 +251,10 @@ class RunLoop:
 
     def _done_and_told(self) -> bool:
         """After ``curate done`` the container gets a moment to end by itself."""
-        if not self._done.is_set():
-            return False
-        self._done_at = getattr(self, "_done_at", time.monotonic())
-        return time.monotonic() - self._done_at > 5.0
+        return self._done_at is not None and time.monotonic() - self._done_at > DONE_SECONDS
+
+    def _on_done(self) -> None:
+        self._done_at = self._done_at or time.monotonic()
 
     def _out_of_iterations_since(self, since: float | None) -> float | None:
         spent = ledger(self.record).iterations_left(self.record) <= 0 and not self.work.busy
@@ -243,8 +273,10 @@ class RunLoop:
             self.handler.notice(f"{count} process(es) were killed for memory; the container's limit is {limit}")
 
     def _log_exit(self, box: AgentBox) -> None:
-        code, oom_killed = box.exit_status()
-        self.record.events.append("agent-exited", code=code, oom_killed=oom_killed)
+        ended = box.exit_status()
+        self.record.events.append(
+            "agent-exited", code=ended.code if ended else None, oom_killed=bool(ended and ended.oom_killed)
+        )
 
     def _close_work(self) -> None:
         if self._stop.is_set():
@@ -272,7 +304,7 @@ def interruptible(stop: Callable[[], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before: dict[int, object] = {}
+    before: dict[int, Callable[[int, FrameType | None], Any] | int | signal.Handlers | None] = {}
 
     def handle(number: int, frame: FrameType | None) -> None:
         for installed in before:
@@ -280,9 +312,9 @@ def interruptible(stop: Callable[[], None]) -> Iterator[None]:
         stop()
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, handle)
+        before[int(number)] = signal.signal(number, handle)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+        for installed, previous in before.items():
+            signal.signal(installed, previous)

@@ -7,13 +7,19 @@ from pathlib import Path
 from typing import Final
 
 from curation_plugins import hookimpl, paths
+from curation_plugins.agents.baseline import BaselineAgent
+from curation_plugins.agents.command import CommandAgent
+from curation_plugins.agents.nop import NopAgent
+from curation_plugins.agents.random_rows import RandomRowsAgent
+from curation_plugins.agents.shell import ShellAgent
 from curation_plugins.api import Agent, Engine, Scaffold, Task
 from curation_plugins.config import TaskConfig, load
 from curation_plugins.engines.local import LocalEngine
 from curation_plugins.errors import ConfigInvalid, PluginLayerError
 from curation_plugins.scaffolds.open import OpenScaffold
+from curation_plugins.tasks.llava.task import LlavaTask
 
-FAMILIES: Final[dict[str, Callable[[TaskConfig], Task]]] = {}
+FAMILIES: Final[dict[str, Callable[[TaskConfig], Task]]] = {"llava": LlavaTask}
 """The code of a task, by the ``family`` that its ``task.yaml`` names."""
 
 
@@ -47,7 +53,8 @@ def _task(file: Path) -> Task:
 
 @hookimpl
 def register_agents(register: Callable[[Agent], None]) -> None:
-    """None yet."""
+    for agent in (BaselineAgent(), RandomRowsAgent(), NopAgent(), CommandAgent(), ShellAgent()):
+        register(agent)
 
 
 @hookimpl

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from curation_sandbox.spec import Bytes, Limits
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from curation_plugins.errors import ConfigInvalid
+from curation_sandbox.spec import Bytes, Limits
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -116,9 +116,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> TaskConfig:
     return resolve(tree, overrides, origin=str(path), files=files)
 
 
-def resolve(
-    tree: Mapping[str, Any], overrides: Sequence[str], origin: str, files: Sequence[Path] = ()
-) -> TaskConfig:
+def resolve(tree: Mapping[str, Any], overrides: Sequence[str], origin: str, files: Sequence[Path] = ()) -> TaskConfig:
     """Apply ``a.b=value`` overrides to a configuration tree and check the result.
 
     ``files`` are those the tree was read from, the uppermost layer first; messages name the line.
@@ -169,9 +167,7 @@ def _files(path: Path) -> list[Path]:
         base = files[-1].parent.parent / str(parent) / "task.yaml"
         if base in files:
             circle = " → ".join(file.parent.name for file in (*files, base))
-            raise ConfigInvalid(
-                f"{path}: 'extends' goes round in a circle: {circle}", hint="Break the circle."
-            )
+            raise ConfigInvalid(f"{path}: 'extends' goes round in a circle: {circle}", hint="Break the circle.")
         if not base.exists():
             known = sorted(file.parent.name for file in base.parent.parent.glob("*/task.yaml"))
             raise ConfigInvalid(
@@ -189,7 +185,7 @@ class _Loader(yaml.SafeLoader):
 def _unique_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     lines: dict[Any, int] = {}
     for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+        key = loader.construct_object(key_node, deep=True)
         line = key_node.start_mark.line + 1
         if isinstance(key, Hashable) and lines.setdefault(key, line) != line:
             raise yaml.MarkedYAMLError(
@@ -205,9 +201,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except FileNotFoundError:
-        raise ConfigInvalid(
-            f"{path}: no such file", hint="A task is a folder with task.yaml and brief.md."
-        ) from None
+        raise ConfigInvalid(f"{path}: no such file", hint="A task is a folder with task.yaml and brief.md.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -266,9 +260,7 @@ def _parse_override(text: str) -> dict[str, Any]:
     return tree
 
 
-def _explain(
-    error: ErrorDetails, model: type[BaseModel], prefix: tuple[str, ...], files: Sequence[Path]
-) -> str:
+def _explain(error: ErrorDetails, model: type[BaseModel], prefix: tuple[str, ...], files: Sequence[Path]) -> str:
     location = error["loc"]
     key = ".".join(str(part) for part in (*prefix, *location))
     where = _line(files, (*prefix, *location))

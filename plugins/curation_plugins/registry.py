@@ -6,14 +6,14 @@ import difflib
 import importlib.metadata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, cast
 
 import pluggy
-from curation_sandbox.errors import CurationError
 
 from curation_plugins import PROJECT, hookspecs
 from curation_plugins.api import Agent, Engine, Scaffold, Task
 from curation_plugins.errors import PluginBroken, UnknownName
+from curation_sandbox.errors import CurationError
 
 BUILTIN = "curation_plugins.builtin"
 """The module with what comes with the harness."""
@@ -111,9 +111,7 @@ def build() -> Registry:
             _collect(entry.load(), entry.name, provider, registry)
         # a stranger's code may raise anything at import, and must not take the others down with it
         except (Exception, SystemExit) as error:
-            registry.broken += [
-                BrokenPlugin(entry.name, provider.distribution, reason) for reason in _reasons(error)
-            ]
+            registry.broken += [BrokenPlugin(entry.name, provider.distribution, reason) for reason in _reasons(error)]
     return registry
 
 
@@ -158,9 +156,7 @@ def _collect(plugin: object, name: str, provider: Provider, registry: Registry) 
         raise ExceptionGroup(f"plugin {name!r}", failures)
 
 
-def _adder(
-    kind: Kind[T], expected: type[T], provider: Provider, failures: list[Exception]
-) -> Callable[[object], None]:
+def _adder(kind: Kind[T], expected: type, provider: Provider, failures: list[Exception]) -> Callable[[object], None]:
     """What a hook gets as ``register``: one wrong object costs the others nothing."""
 
     def register(thing: object) -> None:
@@ -170,7 +166,7 @@ def _adder(
                     f"{provider.distribution} registered a {type(thing).__name__} as {kind.kind},"
                     f" which is no {expected.__name__}"
                 )
-            kind.add(thing, provider)
+            kind.add(cast(T, thing), provider)
         except PluginBroken as error:
             failures.append(error)
 

@@ -152,7 +152,7 @@ class Upload:
         if actual != self._digest:
             raise BlobRejected(
                 "digest-mismatch",
-                f"the {self._size} bytes that arrived have SHA-256 {actual}, the address says {self._digest}. "
+                f"the {self._size} bytes that arrived have SHA-256 {actual}, not {self._digest}. "
                 "The file changed while it was sent, or the upload was cut: send it again.",
             )
         assert self._temporary is not None, "finish() was called twice"

@@ -1,8 +1,7 @@
-"""A Debian base image from Debian packages alone: no container registry is asked.
+"""A Debian base image without a registry: mmdebstrap, then an archive that ``docker load`` takes.
 
-mmdebstrap with a fixed SOURCE_DATE_EPOCH writes the same tar each time, as long as the mirror's
-state is the same. ``docker import`` would stamp it with the current time and give a new id; the
-``docker load`` archive written here carries a fixed time, so equal tars have equal image ids.
+The tar is the same for the same packages (mmdebstrap with ``SOURCE_DATE_EPOCH``), and so is the image id, because
+the archive is written here with fixed times. ``docker import`` would write the time of day into it.
 """
 
 from __future__ import annotations
@@ -11,150 +10,129 @@ import hashlib
 import io
 import json
 import os
-import re
+import platform
 import shutil
 import tarfile
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import Any, Final
 
-from .docker_cli import Transcript
-from .errors import ImageBuildFailed
+from curation_sandbox.apt_sources import KEYRING, SUITE, debian_sources, machine_options
+from curation_sandbox.build_log import BuildLog, failure
 
-DEBIAN_IMAGE = "curation-harness/debian:trixie"
-MIRROR_VARIABLE = "CURATION_DEBIAN_MIRROR"
-INPUTS_LABEL = "io.curation-harness.inputs"
-TAR_LABEL = "io.curation-harness.rootfs-sha256"
+EPOCH: Final = 1754697600
+"""2025-08-09, the release of Debian 13: the one time every file and image of ours carries, in seconds."""
 
-# Runs in the finished tree ($1). Leaves out what differs between two builds or names the machine.
-_CLEAN_UP = """set -eu; cd "$1"
-rm -f etc/apt/apt.conf.d/99mmdebstrap etc/hostname etc/resolv.conf etc/machine-id
-rm -f etc/passwd- etc/group- etc/shadow- etc/gshadow- etc/subuid- etc/subgid-
-rm -f var/lib/dbus/machine-id var/cache/ldconfig/aux-cache var/cache/debconf/*-old
-rm -f var/log/lastlog var/log/btmp var/log/wtmp var/log/alternatives.log var/log/dpkg.log
-rm -rf var/log/apt var/lib/apt/lists/* var/cache/apt/archives/*.deb
-"""
-# A mirror taken from the machine may be private: the image does not keep its address.
-_FORGET_MIRROR = 'rm -f "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d/*'
-
-
-@dataclass(frozen=True)
-class Bootstrap:
-    """Everything that decides the content of the image, except the mirror's state."""
-
-    suite: str = "trixie"
-    packages: tuple[str, ...] = (
-        "ca-certificates", "git", "less", "procps", "python3", "ripgrep",
-    )  # fmt: skip
-    source_date_epoch: int = 1_754_697_600  # 2025-08-09, the release of trixie
-    clean_up: str = _CLEAN_UP
-
-    def digest(self) -> str:
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
-
-    def command(self, tar: Path, mirror: str | None) -> list[str]:
-        command = [
-            "mmdebstrap", "--mode=root", "--variant=minbase", "--format=tar",
-            f"--include={','.join(self.packages)}",
-            '--aptopt=Acquire::Check-Valid-Until "false"',
-            '--aptopt=APT::Install-Recommends "false"',
-            '--aptopt=Acquire::Retries "3"',
-            "--dpkgopt=path-exclude=/usr/share/man/*",
-            "--dpkgopt=path-exclude=/usr/share/locale/*",
-            "--dpkgopt=path-exclude=/usr/share/doc/*",
-            "--dpkgopt=path-include=/usr/share/doc/*/copyright",
-            f"--customize-hook={self.clean_up}",
-        ]  # fmt: skip
-        if mirror is None:  # mmdebstrap then uses Debian's own default
-            return [*command, self.suite, str(tar)]
-        return [*command, f"--customize-hook={_FORGET_MIRROR}", self.suite, str(tar), mirror]
-
-
-def why_not() -> str | None:
-    """Why this machine cannot bootstrap a base image, or None when it can."""
-    if os.geteuid() != 0:
-        return "bootstrapping needs root"
-    if shutil.which("mmdebstrap") is None:
-        return "mmdebstrap is not installed"
-    return None
-
-
-def debian_mirror() -> str | None:
-    """The Debian mirror of this machine: $CURATION_DEBIAN_MIRROR, else its apt sources, else None."""
-    if given := os.environ.get(MIRROR_VARIABLE, "").strip():
-        return given.rstrip("/")
-    release = Path("/etc/os-release")
-    if not release.is_file() or not re.search(r"^ID=debian$", release.read_text(), re.M):
-        return None  # Ubuntu's mirrors hold no Debian suite
-    apt = Path("/etc/apt")
-    files = [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*"))]
-    texts = (file.read_text(errors="replace") for file in files if file.is_file())
-    return next((uri for text in texts for uri in _debian_uris(text)), None)
-
-
-def _debian_uris(text: str) -> Iterator[str]:
-    """Mirror addresses in one apt source file, in either format, that look like the main archive."""
-    one_line = r"^deb\s+(?:\[[^\]]*\]\s+)?(\S+)\s+\S+\s+main\b"
-    for uri in re.findall(rf"{one_line}|^URIs:\s*(\S+)", text, re.M):
-        found = (uri[0] or uri[1]).rstrip("/")
-        # By the last part of the path: vendors' repositories and the security archive end otherwise.
-        if found.startswith(("http://", "https://", "file://")) and found.endswith("/debian"):
-            yield found
-
-
-def write_root_tar(settings: Bootstrap, tar: Path, log: Transcript) -> None:
-    """Write the root file system as a tar.
-
-    Raises ImageBuildFailed with the last lines of the log, DiskFull when the disk is.
-    """
-    mirror = debian_mirror()
-    environment = {**os.environ, "SOURCE_DATE_EPOCH": str(settings.source_date_epoch), "LC_ALL": "C"}
-    log.run(settings.command(tar, mirror), environment, what="bootstrapping Debian")
-    if not tar.is_file() or tar.stat().st_size == 0:
-        raise ImageBuildFailed(f"mmdebstrap wrote no file. The log: {log.path}")
+_ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
+_APT_OPTIONS: Final = ('APT::Install-Recommends "false"', 'Acquire::Check-Valid-Until "false"')
+_DPKG_OPTIONS: Final = (
+    "path-exclude=/usr/share/man/*",
+    "path-exclude=/usr/share/locale/*",
+    "path-exclude=/usr/share/doc/*",
+    "path-include=/usr/share/doc/*/copyright",
+)
+# What belongs to this machine, or to the bootstrap itself, stays out of the image.
+_FORGET: Final = (
+    'rm -rf "$1"/etc/apt/apt.conf.d/99mmdebstrap "$1"/etc/dpkg/dpkg.cfg.d/99mmdebstrap'
+    ' "$1"/etc/*- "$1"/etc/hostname "$1"/etc/resolv.conf'
+    ' "$1"/var/cache/debconf/*-old "$1"/var/lib/dpkg/*-old'
+)
+# A mirror of this machine may be private, so its address is not kept; Debian's default one is.
+_FORGET_MIRROR: Final = 'rm -f "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d/*'
 
 
 def architecture() -> str:
-    """Docker's name of this machine's architecture; Debian uses the same words for both we know."""
-    machine = os.uname().machine
-    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
+    """Debian's and Docker's name of this machine's architecture."""
+    machine = platform.machine()
+    return _ARCHITECTURES.get(machine, machine)
 
 
-def write_load_archive(settings: Bootstrap, tar: Path, out: IO[bytes]) -> None:
-    """Write ``docker load``'s archive for one layer to ``out``; the same bytes for the same tar."""
-    with tar.open("rb") as stream:
-        layer = hashlib.file_digest(stream, "sha256").hexdigest()
-    created = datetime.fromtimestamp(settings.source_date_epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    config = _json({
+def recipe(packages: Sequence[str]) -> str:
+    """Everything that decides what is bootstrapped, as text; its hash names the result."""
+    return json.dumps([SUITE, EPOCH, architecture(), sorted(packages), _APT_OPTIONS, _DPKG_OPTIONS, _FORGET])
+
+
+def why_not() -> str | None:
+    """Why this machine cannot bootstrap a base image; None if it can."""
+    if os.geteuid() != 0:
+        return "bootstrapping Debian needs root"
+    if shutil.which("mmdebstrap") is None:
+        return "mmdebstrap is not here (apt-get install mmdebstrap debian-archive-keyring)"
+    if not KEYRING.exists():
+        return f"{KEYRING} is not here (apt-get install debian-archive-keyring)"
+    return None
+
+
+def bootstrap(packages: Sequence[str], archive: Path, tag: str, log: BuildLog) -> str:
+    """Make a Debian tree with ``packages`` and write it to ``archive`` for ``docker load``; the tar's sha256.
+
+    Raises:
+        ImageBuildFailed, DiskFull: it failed (last lines, hint and the log's path are in the error).
+    """
+    tree = archive.with_suffix(".tree.tar")
+    sources = archive.with_suffix(".sources.list")
+    text = debian_sources()
+    try:
+        if text is not None:
+            sources.write_text(text, encoding="utf-8")
+        command = mmdebstrap_command(packages, tree, sources if text is not None else None)
+        environment = {"SOURCE_DATE_EPOCH": str(EPOCH), "LC_ALL": "C"}
+        log.run(command, "bootstrapping Debian with mmdebstrap", environment)
+        return write_archive(tree, archive, tag)
+    except OSError as error:
+        raise failure("writing the bootstrapped tree", str(error), log.path) from error
+    finally:
+        tree.unlink(missing_ok=True)
+        sources.unlink(missing_ok=True)
+
+
+def mmdebstrap_command(packages: Sequence[str], tree: Path, sources: Path | None) -> list[str]:
+    """sources: a file of apt's with this machine's mirrors, or None for mmdebstrap's own choice."""
+    command = ["mmdebstrap", "--mode=root", "--variant=minbase", "--format=tar"]
+    command += [f"--include={','.join(sorted(packages))}"]
+    command += [f"--aptopt={option}" for option in (*_APT_OPTIONS, *machine_options())]
+    command += [f"--dpkgopt={option}" for option in _DPKG_OPTIONS]
+    command += [f"--customize-hook={_FORGET}"]
+    if sources is None:
+        return [*command, SUITE, str(tree)]
+    return [*command, f"--customize-hook={_FORGET_MIRROR}", SUITE, str(tree), str(sources)]
+
+
+def write_archive(tree: Path, archive: Path, tag: str) -> str:
+    """Wrap a root file system tar as a one-layer image archive; returns the tar's sha256.
+
+    The same tar and tag give the same bytes, and so the same image id.
+    """
+    digest = _sha256(tree)
+    created = datetime.fromtimestamp(EPOCH, UTC).isoformat().replace("+00:00", "Z")
+    config: dict[str, Any] = {
         "architecture": architecture(),
-        "os": "linux",
+        "config": {"Cmd": ["/bin/sh"], "Env": ["PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"]},
         "created": created,
-        "config": {
-            "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
-            "Cmd": ["bash"],
-            "Labels": {INPUTS_LABEL: settings.digest(), TAR_LABEL: layer},
-        },
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer}"]},
-        "history": [{"created": created, "created_by": f"mmdebstrap {settings.suite}"}],
-    })  # fmt: skip
-    config_name = f"{hashlib.sha256(config).hexdigest()}.json"
-    manifest = _json([
-        {"Config": config_name, "RepoTags": [DEBIAN_IMAGE], "Layers": [f"{layer}/layer.tar"]}
-    ])  # fmt: skip
-    with tarfile.open(fileobj=out, mode="w|", format=tarfile.USTAR_FORMAT) as archive:
-        for name, content in ((config_name, config), ("manifest.json", manifest)):
-            archive.addfile(_member(name, len(content)), io.BytesIO(content))
-        with tar.open("rb") as stream:
-            archive.addfile(_member(f"{layer}/layer.tar", tar.stat().st_size), stream)
+        "history": [{"created": created, "created_by": f"mmdebstrap {SUITE}"}],
+        "os": "linux",
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
+    }
+    config_bytes = json.dumps(config, sort_keys=True).encode()
+    config_name = f"{hashlib.sha256(config_bytes).hexdigest()}.json"
+    manifest = [{"Config": config_name, "RepoTags": [tag], "Layers": [f"{digest}/layer.tar"]}]
+    with tarfile.open(archive, "w", format=tarfile.USTAR_FORMAT) as out:
+        _add(out, config_name, config_bytes)
+        info = tarfile.TarInfo(f"{digest}/layer.tar")
+        info.size, info.mtime, info.mode = tree.stat().st_size, EPOCH, 0o644
+        with tree.open("rb") as layer:
+            out.addfile(info, layer)
+        _add(out, "manifest.json", json.dumps(manifest).encode())
+    return digest
 
 
-def _json(value: object) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _member(name: str, size: int) -> tarfile.TarInfo:
-    member = tarfile.TarInfo(name)  # time 0, user 0: nothing of this machine
-    member.size = size
-    return member
+def _add(out: tarfile.TarFile, name: str, content: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size, info.mtime, info.mode = len(content), EPOCH, 0o644
+    out.addfile(info, io.BytesIO(content))

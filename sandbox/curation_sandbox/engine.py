@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, Self, cast
@@ -40,6 +41,8 @@ START_HINT: Final = (
     " docker. `harness doctor` says more."
 )
 
+_LIMITS: Final = {"memory": "MemoryLimit", "swap": "SwapLimit", "cpus": "CpuCfsQuota", "pids": "PidsLimit"}
+
 _CONNECTION_ERRORS: Final = (
     requests.exceptions.ConnectionError,
     requests.exceptions.Timeout,
@@ -63,13 +66,15 @@ class EngineInfo:
     """Bytes."""
     security: tuple[str, ...]
     runtimes: tuple[str, ...]
+    unenforced: tuple[str, ...]
+    """Limits that the engine cannot enforce on this machine: memory, swap, cpus, pids."""
 
 
 class Engine:
     """A connection to a Docker engine. Make it with ``connect``."""
 
     def __init__(self, api: docker.APIClient, host: str) -> None:
-        self._api = api
+        self._api: Any = api  # the SDK's types cover only part of it
         self.host = host
         """Address, e.g. ``unix:///var/run/docker.sock``."""
 
@@ -97,6 +102,7 @@ class Engine:
             memory=int(info.get("MemTotal", 0)),
             security=tuple(info.get("SecurityOptions") or ()),
             runtimes=tuple(info.get("Runtimes") or ()),
+            unenforced=tuple(limit for limit, key in _LIMITS.items() if not info.get(key)),
         )
 
     # Containers
@@ -205,13 +211,10 @@ class Engine:
                 if isinstance(line, dict) and "error" in line:
                     raise docker.errors.APIError(str(line["error"]))
 
-    def save_image(self, names: Iterable[str]) -> Iterator[bytes]:
-        """The archive of images, in pieces."""
-        with translated("save an image"):
-            url = self._api._url("/images/get")  # the SDK's own call takes one name only
-            reply = self._api._get(url, params={"names": list(names)}, stream=True)
-            self._api._raise_for_status(reply)
-            yield from reply.iter_content(2**20)
+    def save_image(self, name: str) -> Iterator[bytes]:
+        """The archive of an image, in pieces; given a tag, the tag is in it."""
+        with translated(f"save image {name}"):
+            yield from self._api.get_image(name)
 
     def remove_image(self, name: str) -> None:
         with translated(f"remove image {name}"), contextlib.suppress(docker.errors.ImageNotFound):
@@ -241,15 +244,14 @@ def connect() -> Engine:
         api = docker.APIClient(base_url=host, version="auto", timeout=120, tls=tls or False)
     except (docker.errors.DockerException, *_CONNECTION_ERRORS) as error:
         raise _unavailable(host, error) from None
-    with translated("ask the engine for its version"):
-        found = str(api.version()["Version"])
-    check_version(found)
-    return Engine(api, host)
+    engine = Engine(api, host)
+    check_version(engine.info().version)
+    return engine
 
 
 def check_version(found: str) -> None:
     """Raises ``EngineTooOld`` for a version text below ``MINIMUM_VERSION``."""
-    numbers = tuple(int(part) for part in found.split("+")[0].split("-")[0].split(".")[:2] if part.isdigit())
+    numbers = tuple(int(part) for part in re.findall(r"\d+", found)[:2])
     if numbers < MINIMUM_VERSION:
         needed = ".".join(str(part) for part in MINIMUM_VERSION)
         raise EngineTooOld(

@@ -36,7 +36,7 @@ AttemptState = Literal["queued", "training", "evaluating", "scored", "failed"]
 class Wire(BaseModel):
     """Base of every message: frozen, and an unknown key is an error rather than ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Problem(Wire):

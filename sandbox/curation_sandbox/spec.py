@@ -262,10 +262,9 @@ class ContainerSpec(Frozen):
         return self
 
     def full_environment(self) -> dict[str, str]:
-        """The sandbox's own variables, then the spec's over them."""
+        """The sandbox's own variables, then the spec's over them. ``PATH`` is the image's."""
         threads = str(self.limits.threads)
         return {
-            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": HOME,
             "USER": "agent",
             "LOGNAME": "agent",

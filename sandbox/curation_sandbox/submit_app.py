@@ -14,11 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any, Protocol, TypeVar
 
-from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 from fastapi import Path as PathParameter
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException
 
 from curation_sandbox.blobs import BlobRejected, BlobStore
 from curation_sandbox.errors import CurationError
@@ -73,9 +74,9 @@ class SubmitHandler(Protocol):
 
     Methods are called from several threads at once, except that no two ``submit`` run at a time. Any of them
     may raise HandlerError; every other exception is reported as the harness's failure. ``task``, ``status``,
-    ``attempt``, ``history``, ``signal_view`` must be quick (``attempt`` and ``signal_view`` are asked ten times
-    a second during a long poll); ``submit`` returns once the submission is accepted or refused and recorded,
-    not once it is trained; ``signal`` starts work and returns.
+    ``attempt``, ``history`` and ``signal_view`` must be quick (a long poll asks ten times a second); ``submit``
+    returns once the submission is accepted or refused and recorded, not once it is trained; ``signal`` starts
+    work and returns.
     """
 
     def task(self) -> TaskView: ...
@@ -194,7 +195,8 @@ class Desk:
                 # A duplicate's reply need not be kept: the handler knows the content. So what is kept is
                 # bounded by the caps on iterations and refusals.
                 if not isinstance(reply, Duplicate):
-                    self._replies[request.key] = KeptReply(content=content, reply=reply)
+                    keep = KeptReply(content=content, reply=reply)
+                    await self.call(self._replies.__setitem__, request.key, keep)
                 return reply
         if kept.content != content:
             message = "this key was used for another submission: take a new key for new content."
@@ -310,7 +312,7 @@ def _add_questions(app: FastAPI, desk: Callable[[], Desk]) -> None:
         """One attempt. With `wait`, answers once it is scored or failed, or the time is over; an attempt that
         is still running is an ordinary reply with its state."""
         at = desk()
-        missing = f"there is no attempt {n}: GET /v1/attempts lists them."
+        missing = f"there is no attempt {n} in this run."
         view = await at.wait(request, wait, lambda: at.handler.attempt(n), _attempt_over, missing)
         return _reply(view)
 
@@ -374,7 +376,7 @@ def _add_signals(app: FastAPI, desk: Callable[[], Desk]) -> None:
     async def signal_view(request: Request, id: SignalId, wait: Wait = 0) -> Response:
         """A signal that was asked for. With `wait`, answers once it is ready or failed, or time is over."""
         at = desk()
-        missing = "there is no such signal request: POST /v1/signals makes one."
+        missing = "nobody asked for a signal of that id in this run."
         look = at.handler.signal_view
         view = await at.wait(request, wait, lambda: look(id), _signal_over, missing)
         return _reply(view)

@@ -1,8 +1,8 @@
 """What stands between the agent's bytes and the submit server's endpoints.
 
 Three guards, from the outside in: ``guarded_protocol`` holds connections to their limits (how many, how slow
-their headers, how slowly they read), ``Gate`` holds requests to theirs (rate, size and slowness of bodies) and
-catches what is left, ``strict_json`` reads JSON without the liberties that Python's reader takes.
+their headers, how slowly they read), ``Gate`` holds requests to theirs (rate, size and slowness of bodies)
+and catches what is left, ``strict_json`` reads JSON without the liberties that Python's reader takes.
 """
 
 from __future__ import annotations

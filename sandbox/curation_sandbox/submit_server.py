@@ -53,7 +53,7 @@ class SubmitServer:
         handler: Answers; see ``SubmitHandler`` for what threads call it.
         blobs: Where uploads go.
         limits: What the agent may ask.
-        replies: Replies by idempotency key. Pass a mapping that is kept on disk to have keys survive a restart.
+        replies: Replies by idempotency key. Pass a mapping kept on disk to have keys survive a restart.
         on_error: Gets the traceback of every failure of ours that an agent was told of as ``ours``.
     """
 
@@ -90,7 +90,7 @@ class SubmitServer:
         while not server.started:
             if not thread.is_alive():
                 self._stop()
-                raise ContainerFailed("the submit server did not start; its thread's traceback is in the log.")
+                raise ContainerFailed("the submit server did not start: see its thread's traceback.")
             time.sleep(0.005)
         return self
 

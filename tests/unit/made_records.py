@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -99,6 +100,7 @@ def made_spec(run_id: str = "run-1", *, pool_digest: str = DIGEST, **changes: ob
     return spec.model_copy(update=changes)
 
 
+@functools.cache
 def made_scores(level: float, seed: int, *, items: int = 120) -> Scores:
     """Scores near ``level``, two items a group."""
     draw = random.Random(seed)
@@ -116,6 +118,7 @@ def made_scores(level: float, seed: int, *, items: int = 120) -> Scores:
     )
 
 
+@functools.cache
 def made_references(random_seeds: int = 8) -> ReferenceTable:
     levels = {"base": 0.3, "full": 0.56, "noisy-only": 0.4, "clean-only": 0.7}
     counts = {"base": 1, "full": 3, "noisy-only": 3, "clean-only": 3}

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from curation_plugins import assets as task_assets
 from curation_plugins import selection
 from curation_plugins.api import EngineSession, Task
@@ -22,7 +24,6 @@ from curation_plugins.jobs import (
     TrainResult,
 )
 from curation_probe.task import TASKS, ProbeTask
-from pydantic import JsonValue
 
 ROWS = (3, 1, 4, 15, 92, 65, 35, 89, 79, 32)
 
@@ -70,9 +71,7 @@ class ProbeBench:
 
     def evaluate_job(self) -> EvaluateJob:
         out = self.folder / f"items-{next(self._numbers)}.jsonl"
-        return EvaluateJob(
-            model=None, assets=self.assets, split="public", recipe=self.task.config.recipe, out=out
-        )
+        return EvaluateJob(model=None, assets=self.assets, split="public", recipe=self.task.config.recipe, out=out)
 
     def evaluate(self, session: EngineSession) -> tuple[EvaluateJob, EvaluateResult]:
         job = self.evaluate_job()

@@ -31,9 +31,7 @@ from curation_plugins.agents.programs.baseline.selection.pool import Pool
 from curation_plugins.agents.programs.baseline.selection.standalone import run
 
 
-def make_pool(
-    folder: Path, rows: list[dict[str, Any]], columns: dict[str, list[Any]] | None = None
-) -> Pool:
+def make_pool(folder: Path, rows: list[dict[str, Any]], columns: dict[str, list[Any]] | None = None) -> Pool:
     """Rows given as source, text, image (an 8x8 array or None); columns go to signals.parquet."""
     folder.mkdir(exist_ok=True)
     lines = []
@@ -63,7 +61,8 @@ def make_pool(
 
 def chosen(method: Method, pool: Pool, count: int, **parameters: float) -> list[int]:
     settings = {**method.settings[0], **parameters}
-    return run(method, pool, count, 0, settings).tolist()
+    rows: list[int] = run(method, pool, count, 0, settings).tolist()
+    return rows
 
 
 def plain_rows(count: int) -> list[dict[str, Any]]:
@@ -127,9 +126,7 @@ def test_near_duplicates_leaves_one_of_each_group(tmp_path: Path) -> None:
     for group in range(4):
         for _ in range(5):
             wiggle = noise.integers(-20, 20, (8, 8))
-            rows.append(
-                {"text": f"group {group}", "image": (checkerboard(group) + wiggle).astype(np.uint8)}
-            )
+            rows.append({"text": f"group {group}", "image": (checkerboard(group) + wiggle).astype(np.uint8)})
     taken = chosen(near_duplicates.METHOD, make_pool(tmp_path, rows), 20)
     assert taken == [0, 5, 10, 15]
 
@@ -150,9 +147,7 @@ def test_text_only_copies_are_found_without_pictures(tmp_path: Path) -> None:
     assert chosen(near_duplicates.METHOD, make_pool(tmp_path, rows), 20) == [0, 2]
 
 
-@pytest.mark.parametrize(
-    "hashes", [["00ff", "00fe", "ff00"], [255, 254, -256], ["ff", "fe", "ff00"]]
-)
+@pytest.mark.parametrize("hashes", [["00ff", "00fe", "ff00"], [255, 254, -256], ["ff", "fe", "ff00"]])
 def test_a_pool_too_large_to_read_its_pictures_has_its_own_hash_used(
     tmp_path: Path, hashes: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,14 +188,9 @@ def test_combined_keeps_only_what_passes_every_filter(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
-def test_every_method_gives_the_same_distinct_rows_for_the_same_seed(
-    tmp_path: Path, method: Method
-) -> None:
+def test_every_method_gives_the_same_distinct_rows_for_the_same_seed(tmp_path: Path, method: Method) -> None:
     rng = np.random.default_rng(1)
-    rows = [
-        {"source": f"s{n % 3}", "text": f"text {n % 17}", "image": checkerboard(n % 23)}
-        for n in range(60)
-    ]
+    rows = [{"source": f"s{n % 3}", "text": f"text {n % 17}", "image": checkerboard(n % 23)} for n in range(60)]
     columns = {
         "image_text_similarity": rng.random(60).tolist(),
         "base_loss": rng.random(60).tolist(),
@@ -243,6 +233,15 @@ def test_signals_are_read_from_their_folder_in_every_form(tmp_path: Path) -> Non
     assert embedding.shape == (3, 3)
     assert image_hash is not None
     assert image_hash.tolist() == ["0000000000000010", "", "0000000000000011"]
+
+
+def test_rows_that_are_no_dialogues_are_compared_by_what_they_hold(tmp_path: Path) -> None:
+    rows = [{"row": n, "source": "a", "x": [float(n % 3), 0.5], "y": 0, "loss": n / 10} for n in range(6)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps({**row, "loss": 0}) + "\n" for row in rows))
+    assert chosen(near_duplicates.METHOD, Pool(tmp_path), 6) == [0, 1, 2]
+    assert {row % 3 for row in chosen(k_center.METHOD, Pool(tmp_path), 3)} == {0, 1, 2}
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert chosen(loss_top.METHOD, Pool(tmp_path), 2) == [4, 5]
 
 
 def test_an_archive_written_is_read_back(tmp_path: Path) -> None:

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import curation_sandbox
 import numpy as np
 import pytest
+
+import curation_sandbox
+from curation_plugins.agents.programs import FOLDER
 from curation_sandbox.blobs import BlobStore
 from curation_sandbox.protocol import (
     Accepted,
@@ -34,9 +36,8 @@ from curation_sandbox.protocol import (
     SubmitRequest,
     TaskView,
 )
-from curation_sandbox.submit_server import HandlerError, SubmitServer
-
-from curation_plugins.agents.programs import FOLDER
+from curation_sandbox.submit_app import HandlerError
+from curation_sandbox.submit_server import SubmitServer
 
 ROWS = 60
 ROWS_MAX = 12
@@ -57,6 +58,7 @@ class Host:
     """A host in memory: scores by the share of even rows; fails and refuses as it is told."""
 
     iterations: int
+    pool_rows: int = ROWS
     signals: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
     failing: frozenset[int] = frozenset()
     """Attempts that the harness fails at, and refunds."""
@@ -67,7 +69,7 @@ class Host:
     asked: list[str] = field(default_factory=list)
     finished: bool = False
 
-    def task_view(self) -> TaskView:
+    def task(self) -> TaskView:
         return TaskView(
             name="made",
             title="made",
@@ -75,7 +77,7 @@ class Host:
             rules="",
             kind="rows",
             rows_max=ROWS_MAX,
-            pool_rows=ROWS,
+            pool_rows=self.pool_rows,
             iterations=self.iterations,
             benchmarks=("one",),
             signals=tuple(SignalInfo(name=n, description="", unit="") for n in self.signals),
@@ -104,9 +106,7 @@ class Host:
     def check(self, data: Path) -> CheckReply:
         raise NotImplementedError
 
-    def submit(
-        self, request: SubmitRequest, data: Path, policy: Mapping[str, Path]
-    ) -> SubmitReply:
+    def submit(self, request: SubmitRequest, data: Path, policy: Mapping[str, Path]) -> SubmitReply:
         if self.raising is not None:
             raise self.raising
         if self.refusing:
@@ -176,7 +176,7 @@ class Seat:
                 env={
                     "PATH": os.environ["PATH"],
                     "PYTHONPATH": str(FOLDER),
-                    "CURATION_SOCKET": str(server.path),
+                    "CURATION_SOCKET": str(server.socket_path),
                     "OMP_NUM_THREADS": "1",
                 },
                 capture_output=True,
@@ -197,19 +197,17 @@ def seat(tmp_path: Path) -> Iterator[Seat]:
 
 
 def write_pool(folder: Path, rng: np.random.Generator) -> None:
-    """Three sources, a column for each signal, no pictures."""
+    """Three sources, every text twice, a column for each signal, no pictures."""
     folder.mkdir()
     with (folder / "rows.jsonl").open("w") as lines:
         for row in range(ROWS):
             turns = [
-                {"from": "human", "value": f"question {row % 7}?"},
+                {"from": "human", "value": "what is it?"},
                 {"from": "gpt", "value": f"answer {row // 2}"},
             ]
             record = {"id": str(row), "source": f"s{row % 3}", "conversations": turns}
             lines.write(json.dumps(record) + "\n")
-    np.savez(
-        folder / "signals.npz", similarity=rng.normal(size=ROWS), answer_loss=rng.random(ROWS)
-    )
+    np.savez(folder / "signals.npz", similarity=rng.normal(size=ROWS), answer_loss=rng.random(ROWS))
 
 
 def reproduce(submission: Submission, pool: Path, folder: Path) -> list[int]:
@@ -240,9 +238,7 @@ def journal(workspace: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (workspace / "journal.jsonl").read_text().splitlines()]
 
 
-def test_every_method_is_tried_once_and_its_policy_makes_the_same_rows_again(
-    seat: Seat, tmp_path: Path
-) -> None:
+def test_every_method_is_tried_once_and_its_policy_makes_the_same_rows_again(seat: Seat, tmp_path: Path) -> None:
     host = Host(iterations=8)
     ended = seat.run(host)
     assert ended.returncode == 0, ended.stderr
@@ -279,7 +275,7 @@ def test_a_policy_holds_the_code_of_its_own_method_only(seat: Seat) -> None:
 
 
 def test_two_runs_with_one_seed_submit_the_same(seat: Seat) -> None:
-    first, second = Host(iterations=8), Host(iterations=8)
+    first, second = Host(iterations=3), Host(iterations=3)
     seat.run(first)
     shutil.rmtree(seat.workspace)
     seat.workspace.mkdir()
@@ -337,12 +333,12 @@ def test_a_signal_that_the_pool_lacks_is_asked_of_the_host_and_kept_with_the_pol
     with np.load(seat.pool / "signals.npz") as archive:
         loss = archive["answer_loss"].tolist()
         np.savez(seat.pool / "signals.npz", similarity=archive["similarity"])
-    host = Host(iterations=8, signals={"answer-loss": loss, "other": loss})
-    ended = seat.run(host)
+    host = Host(iterations=1, signals={"answer-loss": loss, "other": loss})
+    ended = seat.run(host, "--only", "loss-top")
     assert ended.returncode == 0, ended.stderr
     assert host.asked == ["answer-loss"]
     hardest = sorted(sorted(range(ROWS), key=lambda row: -loss[row])[:ROWS_MAX])
-    submitted = host.submissions[names(seat.workspace).index("loss-top")]
+    (submitted,) = host.submissions
     assert submitted.rows == hardest
     assert reproduce(submitted, seat.pool, tmp_path / "again") == hardest
 
@@ -375,18 +371,33 @@ def test_random_ends_when_every_draw_is_the_same_rows(seat: Seat) -> None:
     lines = (seat.pool / "rows.jsonl").read_text().splitlines()[:ROWS_MAX]
     (seat.pool / "rows.jsonl").write_text("\n".join(lines) + "\n")
     (seat.pool / "signals.npz").unlink()
-    host = Host(iterations=5)
+    host = Host(iterations=5, pool_rows=ROWS_MAX)
     ended = seat.run(host, "--only", "random")
     assert ended.returncode == 0, ended.stderr
     assert len(host.submissions) == 1
     assert "giving up" in ended.stdout
 
 
-def test_a_pool_that_cannot_be_read_ends_with_an_error_and_no_submission(seat: Seat) -> None:
-    shutil.rmtree(seat.pool)
-    seat.pool.mkdir()
+def test_a_pool_of_another_size_than_the_task_says_ends_with_an_error_and_no_submission(
+    seat: Seat,
+) -> None:
+    (seat.pool / "rows.jsonl").unlink()
+    (seat.pool / "signals.npz").unlink()
     host = Host(iterations=5)
     ended = seat.run(host)
-    assert ended.returncode != 0
-    assert "no rows" in ended.stderr
+    assert ended.returncode == 1
+    assert f"0 rows were found in {seat.pool}, and the task says {ROWS}" in ended.stderr
     assert host.submissions == []
+
+
+def test_a_host_that_does_not_answer_ends_with_an_error(seat: Seat) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-P", "-m", "baseline", "--curate", "false", "--pool", str(seat.pool)],
+        cwd=seat.workspace,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(FOLDER)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "exit code 1, no output" in ended.stderr

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from curation_plugins.errors import (
     WorkerCrashed,
     WorkerOutOfMemory,
@@ -186,9 +187,7 @@ def test_worker_killed_while_idle_is_replaced_without_a_failure(tmp_path: Path) 
     assert len(bench.named("worker-started")) == 2
 
 
-def test_worker_gets_no_secret_of_the_hosts_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_worker_gets_no_secret_of_the_hosts_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-secret")
     bench = ProbeBench(tmp_path)
     with bench.open() as session:

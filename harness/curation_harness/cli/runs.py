@@ -92,7 +92,7 @@ def report(run: str, run_dir: Path | None) -> None:
     record = find_run(run, run_dir)
     registry = load_registry()
     task = assets = None
-    if record.spec.task.name in registry.tasks:
+    if record.spec.task.name in {known.name for known in registry.tasks}:
         task = registry.tasks.get(record.spec.task.name).with_config(record.spec.task)
         folder = task_assets.folder(places.cache(), task)
         assets = folder if folder.is_dir() else None

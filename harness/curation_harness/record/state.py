@@ -57,9 +57,9 @@ def ledger(record: RunRecord) -> Ledger:
 
 def status(record: RunRecord) -> RunStatus:
     """The run's status; ``running`` only while a process holds it."""
-    events = record.events.all()
-    if events and events[-1].kind == "ended":  # a resumed run goes on after an earlier end
-        final: RunStatus = events[-1].data["status"]
+    turns = record.events.of("ended", "resumed")  # a resumed run goes on after an earlier end
+    if turns and turns[-1].kind == "ended":
+        final: RunStatus = turns[-1].data["status"]
         return final
     return "running" if record.held() else "unscored"
 

@@ -10,9 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from curation_plugins import selection
-from curation_plugins.selection import Selection
-
 from curation_harness.errors import RecordInvalid
 from curation_harness.record.models import (
     AttemptResult,
@@ -24,6 +21,8 @@ from curation_harness.record.models import (
 from curation_harness.record.store import RunRecord
 from curation_harness.record.summary import AttemptLine, Summary, summarize
 from curation_harness.report.pool import Card, PoolView
+from curation_plugins import selection
+from curation_plugins.selection import Selection
 
 SAMPLE = 12
 """Rows shown of each attempt."""
@@ -126,7 +125,7 @@ def _page(record: RunRecord, submission: AttemptSubmission, line: AttemptLine, p
         submission=submission,
         result=record.result(submission.n),
         note=_shown(submission.note, NOTE_CHARACTERS),
-        policy=_policy(folder / "policy", submission),
+        policy=_policy(record.folder.resolve() / folder.relative_to(record.folder) / "policy", submission),
         chosen=chosen,
         mix=_mix(chosen.rows, pool.sources) if pool.sources else None,
         cards=tuple(pool.card(row) for row in sample(chosen.rows, submission.digest)),
@@ -157,6 +156,7 @@ def _shown(text: str, limit: int) -> ShownText:
 
 
 def _policy(folder: Path, submission: AttemptSubmission) -> tuple[ShownFile, ...]:
+    """Files of a policy as far as they are shown; ``folder`` is absolute and without links down to the record."""
     left = POLICY_CHARACTERS
     files: list[ShownFile] = []
     for file in submission.policy:
@@ -169,8 +169,8 @@ def _policy(folder: Path, submission: AttemptSubmission) -> tuple[ShownFile, ...
 def _policy_file(folder: Path, name: str, limit: int) -> ShownFile:
     path = folder / name
     try:
-        # A record may come from elsewhere, so a link in it is not followed.
-        if path.resolve() != folder.resolve() / name or not stat.S_ISREG(path.lstat().st_mode):
+        # A record may come from elsewhere, so a link anywhere inside it is not followed.
+        if path.resolve() != path or not stat.S_ISREG(path.lstat().st_mode):
             return ShownFile(path=name, size=None, text=None, why_not="not a plain file in the record")
         size = path.stat().st_size
         with path.open("rb") as file:

@@ -14,16 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curation_plugins.api import Task
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from curation_harness.record import files
 from curation_harness.record.store import RunRecord
-from curation_harness.report import figures, wording
+from curation_harness.report import wording
 from curation_harness.report.content import Content, gather
+from curation_harness.report.figures import benchmarks, progress, selections
 from curation_harness.report.plain import one_line, visible
 from curation_harness.report.pool import view
+from curation_plugins.api import Task
 
 REPORT = "report.html"
 TABLE_BENCHMARKS = 8
@@ -126,14 +127,14 @@ def _drawn(content: Content) -> Iterator[tuple[str, str, str, str | None]]:
         "progress",
         "Did the attempts get better?",
         _progress_caption(content),
-        figures.progress(summary),
+        progress.progress(summary),
     )
     yield (
         "benchmarks",
         "Where does the score come from?",
         "The best attempt by public score, and its headline on sealed items, per benchmark. Bars: one"
         " standard error for this run, one standard deviation over seeds for the references.",
-        figures.benchmarks(summary, content.headline, references),
+        benchmarks.benchmarks(summary, content.headline, references),
     )
     yield (
         "public-and-sealed",
@@ -141,27 +142,27 @@ def _drawn(content: Content) -> Iterator[tuple[str, str, str, str | None]]:
         "On the dotted line both scores are equal. Points well below it did better on the items that gave"
         " feedback than on those that did not. The best attempt was chosen by public score, so its own point"
         " leans to the right; the headline was trained again. Bars: one standard error.",
-        figures.public_and_sealed(summary, content.headline),
+        benchmarks.public_and_sealed(summary, content.headline),
     )
     yield (
         "source-mix",
         "What was the data made of?",
         "Share of each source among the chosen rows, attempt by attempt, under the pool's own.",
-        figures.source_mix(content.pool_mix or {}, mixes),
+        selections.source_mix(content.pool_mix or {}, mixes),
     )
     yield (
         "overlap",
         "How much did the selections change?",
         "Rows that two selections share, out of all rows of both: 1 for the same rows, 0 for none in"
         " common. Two random selections of a share p of the pool overlap by about p / (2 - p).",
-        figures.overlap(numbers, content.overlap),
+        selections.overlap(numbers, content.overlap),
     )
     yield (
         "truth",
         "Were good rows found?",
         "Against the defects planted in the pool, which the agent is never told. Recall counts against the"
         " most good rows that a selection of the allowed size can hold.",
-        figures.truth(summary, references),
+        selections.truth(summary, references),
     )
 
 

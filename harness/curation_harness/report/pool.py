@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from curation_plugins import assets as asset_files
-from curation_plugins.api import Task
 from PIL import Image
 
 from curation_harness.record.models import RunSpec
+from curation_plugins import assets as asset_files
+from curation_plugins.api import Task
 
 logger = logging.getLogger(__name__)
 

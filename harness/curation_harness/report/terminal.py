@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -20,7 +20,7 @@ from curation_harness.record.summary import AttemptLine, Summary
 from curation_harness.report import wording
 from curation_harness.report.plain import one_line
 
-NARROW = 64
+NARROW = 76
 """Columns below which a table helps nobody."""
 BETWEEN = 3
 """Columns between two cells of a framed table."""
@@ -234,13 +234,11 @@ def _references(summary: Summary, layout: Layout) -> RenderableType:
     return table
 
 
-def _ledger(summary: Summary, layout: Layout) -> RenderableType:
+def _ledger(summary: Summary, layout: Layout) -> Text:
     spent = [f"{budget.name} {wording.spent(budget)}" for budget in summary.ledger]
     lines = [layout.text("Spent: " + "; ".join(spent))]
     if summary.refusals:
         refused = "1 submission was" if summary.refusals == 1 else f"{summary.refusals} submissions were"
         lines.append(layout.text(f"{refused} refused."))
-    ledger = Text("\n").join(lines)
-    record = layout.text(f"Record: {summary.folder}", limit=4096)
-    record.no_wrap, record.overflow = True, "ignore"  # a path is there to be copied
-    return Group(ledger, record)
+    lines.append(layout.text(f"Record: {summary.folder}", limit=4096))
+    return Text("\n").join(lines)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from curation_sandbox.protocol import Budget
-
 from curation_harness.record.models import RunStatus
 from curation_harness.record.summary import AttemptLine, ReferenceLine, Summary
+from curation_sandbox.protocol import Budget
 
 STATUS_SENTENCES: dict[RunStatus, str] = {
     "running": "The run is going on; what stands here is what there is so far.",

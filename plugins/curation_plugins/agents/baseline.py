@@ -26,7 +26,7 @@ def baseline_launch(request: AgentRequest, *arguments: str) -> AgentLaunch:
     return AgentLaunch(
         command=("python3", "-P", "-m", "baseline", *arguments),
         image=request.task.config.image,
-        environment={"PYTHONPATH": TARGET, "PYTHONUNBUFFERED": "1"},
+        environment={"PYTHONPATH": TARGET},
         mounts=(Mount(source=FOLDER, target=TARGET),),
     )
 

@@ -19,7 +19,6 @@ TARGET: Final = "/agent"
 
 EXAMPLE: Final = 'harness launch --agent command --agent-dir ./my-agent --agent-arg "python3 my.py"'
 
-_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SCRIPTS: Final = (".py", ".sh")
 
 
@@ -42,7 +41,7 @@ class CommandAgent(Agent):
         if request.agent_dir is not None:
             folder = _folder(request.agent_dir)
             words = [_inside(word, folder) for word in words]
-            environment = {"PATH": f"{_PATH}:{TARGET}", "PYTHONPATH": TARGET}
+            environment = {"PYTHONPATH": TARGET}
             mounts = (_mount(folder),)
         _check_first(words[0], request.agent_dir)
         return AgentLaunch(

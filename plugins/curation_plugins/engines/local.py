@@ -37,9 +37,7 @@ class LocalEngine(Engine):
         self._slots = slots
         self._folder = folder
 
-    def open(
-        self, *, run_id: str, log: Path, config: TaskConfig, on_event: OnEvent | None = None
-    ) -> EngineSession:
+    def open(self, *, run_id: str, log: Path, config: TaskConfig, on_event: OnEvent | None = None) -> EngineSession:
         queue = SlotQueue(discover() if self._slots is None else self._slots, self._folder)
         return LocalSession(queue, log, config.workers, on_event or _nobody)
 

@@ -109,9 +109,7 @@ class WorkerProcess:
     def _interpreter(self) -> str:
         return str(self.spec.interpreter or sys.executable)
 
-    def _start(
-        self, jobs_read: int, answers_write: int, added: Mapping[str, str]
-    ) -> subprocess.Popen[bytes]:
+    def _start(self, jobs_read: int, answers_write: int, added: Mapping[str, str]) -> subprocess.Popen[bytes]:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         channel = ["--jobs", str(jobs_read), "--answers", str(answers_write)]
         with self._log.open("ab") as log:

@@ -1,316 +1,594 @@
 #!/usr/bin/env python3
-"""curate: look at the task, hand in a selection, read the score, revise.
+"""curate: talk to the harness that trains and scores what you curate.
 
-Typical use:
-  curate task                                       what to do, how it is scored, every limit
-  curate check rows.txt                             is the file well-formed? free, spends nothing
-  curate submit rows.txt --policy policy/ --note "loss band, 20-80 %"
-  curate wait 1 --timeout 500                       score of attempt 1; returns in time either way
-  curate status                                     what is left of every budget
-  curate done                                       end the run
+The usual order:
 
-Exit codes: 0 fine, 2 wrong usage, 3 still running, 4 refused, 5 a budget is spent or the run is over,
-6 the harness failed (not you; nothing was spent), 7 the harness cannot be reached, 8 another error.
+    curate task                              what is asked for, the rules, the budgets
+    curate check FILE                        free: is the file well-formed?
+    curate submit FILE --policy DIR --note "what and why"
+    curate wait N --timeout 500              repeat while it exits with 3
+    curate result N
 
-With --json every command prints one JSON document, as the protocol has it.
+exit codes: 0 ok; 2 usage, or the request was wrong; 3 still running; 4 refused (or check found problems);
+5 budget spent or run over; 6 the harness failed, not you; 7 the harness cannot be reached
 """
 
-# One file, standard library only: it is mounted read-only into the container and imports nothing of the host's.
+# One file, standard library only, Python >= 3.9: it is mounted read-only into containers of any make.
 
 from __future__ import annotations
 
 import argparse
 import hashlib
 import http.client
+import io
 import json
 import os
+import re
 import socket
+import stat
 import sys
 import time
 import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
-from urllib.parse import quote
+from typing import Any
 
-SOCKET = os.environ.get("CURATION_SOCKET", "/run/curation/submit.sock")
-TRIES = 5
+PROTOCOL_VERSION = "1"
+DEFAULT_SOCKET = "/run/curation/submit.sock"
 MAX_POLICY_FILES = 200
-OK, USAGE, RUNNING, REFUSED, SPENT, OURS, UNREACHABLE, OTHER = 0, 2, 3, 4, 5, 6, 7, 8
-EXIT_OF_ERROR = {"budget-spent": SPENT, "run-over": SPENT, "ours": OURS, "busy": RUNNING}
+MAX_POLICY_BYTES = 8 * 1024 * 1024
+POLICY_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,7}")
+RETRY_SECONDS = float(os.environ.get("CURATION_RETRY_SECONDS", "10"))
+"""How long to try again after a lost connection. Safe: a repeated submit carries the same key."""
+POLL_SECONDS = 60.0
+"""One long poll; a wait is as many of them as it takes."""
+
+OK, USAGE, RUNNING, REFUSED, OVER, OURS, UNREACHABLE = 0, 2, 3, 4, 5, 6, 7
+
+EXIT_OF_ERROR = {
+    "busy": RUNNING,
+    "budget-spent": OVER,
+    "run-over": OVER,
+    "ours": OURS,
+    "unreachable": UNREACHABLE,
+}
+
+Json = Any
 
 
-class Failed(Exception):
-    """Ends the command with a message and an exit code."""
+class Failure(Exception):
+    """Ends the command with a message, and with the exit code that belongs to ``error``."""
 
-    def __init__(self, code: int, message: str, body: Optional[Dict[str, Any]] = None) -> None:
+    def __init__(self, error: str, message: str) -> None:
         super().__init__(message)
-        self.code = code
-        self.body = body if body is not None else {"error": "client", "message": message}
+        self.error = error
+        self.message = message
+        self.exit_code = EXIT_OF_ERROR.get(error, USAGE)
 
 
-class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, timeout: float) -> None:
-        super().__init__("curation", timeout=timeout)
+# ---------------------------------------------------------------- the socket
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("harness")
+        self._path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(SOCKET)
+        self.sock.connect(self._path)
 
 
-def call(method: str, path: str, body: Optional[bytes] = None, timeout: float = 120.0) -> Tuple[int, Any]:
-    """One request; repeated when the connection breaks, which is safe for every request of the protocol."""
-    kind = "application/octet-stream" if method == "PUT" else "application/json"
-    reason: Optional[Exception] = None
-    for attempt in range(TRIES):
-        connection = UnixConnection(timeout)
+class Harness:
+    """The host's end, seen from here. Every request may be repeated, and is after a lost connection."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._connection = _Connection(path)
+
+    def get(self, path: str) -> Json:
+        return self._ask("GET", path, None, 30.0)
+
+    def post(self, path: str, body: Json) -> Json:
+        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+        return self._ask("POST", path, text.encode("utf-8", "replace"), 600.0)
+
+    def poll(self, path: str, seconds: float, over: Callable[[Json], bool]) -> Json:
+        """Ask again and again until ``over`` or the time is spent; returns the last view."""
+        deadline = time.monotonic() + seconds
+        while True:
+            wait = max(0.0, min(POLL_SECONDS, deadline - time.monotonic()))
+            view = self._ask("GET", f"{path}?wait={wait:.2f}", None, wait + 30.0)
+            if over(view) or time.monotonic() >= deadline:
+                return view
+
+    def upload(self, file: Path) -> str:
+        """Send a file's bytes; returns their SHA-256."""
+        digest = hashlib.sha256()
+        with file.open("rb") as stream:
+            for block in iter(lambda: stream.read(1 << 20), b""):
+                digest.update(block)
+        name = digest.hexdigest()
+        self._ask("PUT", "/v1/blobs/" + name, file, 300.0)
+        return name
+
+    def _ask(self, method: str, path: str, body: bytes | Path | None, timeout: float) -> Json:
+        deadline = time.monotonic() + RETRY_SECONDS
+        pause = 0.1
+        while True:
+            try:
+                status, reply = self._exchange(method, path, body, timeout)
+                if status != 503:
+                    break
+                problem = "the harness says: " + str(reply.get("message"))
+            except (OSError, http.client.HTTPException) as error:
+                problem = f"{type(error).__name__}: {error}"
+            self._connection.close()
+            if time.monotonic() + pause > deadline:
+                raise Failure(
+                    "unreachable",
+                    f"cannot reach the harness at {self._path} ({problem}). Nothing is lost: run the same "
+                    "command again later; if that does not help, the run is over.",
+                )
+            time.sleep(pause)
+            pause = min(2 * pause, 2.0)
+        if status < 300 or (status == 422 and "outcome" in reply):
+            return reply
+        raise Failure(str(reply.get("error", "bad-request")), str(reply.get("message", reply)))
+
+    def _exchange(
+        self, method: str, path: str, body: bytes | Path | None, timeout: float
+    ) -> tuple[int, Json]:
+        connection = self._connection
+        connection.timeout = timeout
+        if connection.sock is not None:
+            connection.sock.settimeout(timeout)
+        headers = {"Curation-Protocol": PROTOCOL_VERSION}
+        if isinstance(body, bytes):
+            headers["Content-Type"] = "application/json"
         try:
-            connection.request(method, path, body=body, headers={"Content-Type": kind})
-            reply = connection.getresponse()
-            data = reply.read()
-            return reply.status, json.loads(data)
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            reason = error
-            time.sleep(0.2 * 2**attempt)
-        finally:
-            connection.close()
-    raise Failed(UNREACHABLE, f"the harness does not answer on {SOCKET}: {reason}")
+            if isinstance(body, Path):
+                size = body.stat().st_size
+                headers["Content-Length"] = str(size)
+                connection.request(method, path, blocks(body, size), headers)
+            else:
+                connection.request(method, path, body, headers)
+        except (BrokenPipeError, ConnectionResetError):
+            # The harness may answer before it has read everything (it knows the bytes, they are too many).
+            pass
+        response = connection.getresponse()
+        text = response.read()
+        if response.getheader("Curation-Protocol") != PROTOCOL_VERSION:
+            raise Failure("ours", f"the harness does not speak version {PROTOCOL_VERSION} of the protocol.")
+        try:
+            return response.status, json.loads(text)
+        except ValueError:
+            raise Failure("ours", "the harness sent a reply that is not JSON.") from None
 
 
-def ask(method: str, path: str, body: Any = None, timeout: float = 120.0) -> Any:
-    """A request whose error replies end the command."""
-    data = None if body is None else json.dumps(body).encode()
-    status, reply = call(method, path, data, timeout)
-    if status >= 400 and "error" in reply:
-        raise Failed(EXIT_OF_ERROR.get(reply["error"], OTHER), reply["message"], reply)
-    return reply
+# ---------------------------------------------------------------- files
 
 
-def upload(path: Path) -> str:
-    """Send a file's bytes and return their name."""
+def blocks(file: Path, size: int) -> Iterator[bytes]:
+    """The first ``size`` bytes: exactly as many as were announced, though the file may be written to meanwhile."""
+    left = size
+    with file.open("rb") as stream:
+        while left:
+            block = stream.read(min(left, 1 << 18))
+            if not block:
+                raise Failure("usage", f"{file} became shorter while it was sent: finish writing it first.")
+            left -= len(block)
+            yield block
+
+
+def regular_file(name: str) -> Path:
+    """The file of that name; Failure if it is not there or is no regular file."""
+    path = Path(name)
     try:
-        data = path.read_bytes()
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise Failure("usage", f"{name} is not a regular file.")
+        path.open("rb").close()
     except OSError as error:
-        raise Failed(USAGE, f"{path}: {error.strerror}") from None
-    digest = hashlib.sha256(data).hexdigest()
-    status, reply = call("PUT", f"/v1/blobs/{digest}", data)
-    if status >= 400:
-        raise Failed(EXIT_OF_ERROR.get(reply.get("error"), OTHER), f"{path}: {reply.get('message')}", reply)
-    return digest
+        raise Failure("usage", f"cannot read {name}: {error.strerror}") from None
+    return path
 
 
-def policy_files(folder: Path) -> List[Tuple[str, Path]]:
-    """The policy's files: regular, not hidden, no caches; names as the protocol takes them."""
-    if not folder.is_dir():
-        raise Failed(USAGE, f"--policy {folder}: a folder with the code that made the selection was expected")
-    found: List[Tuple[str, Path]] = []
-    for root, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
-        for name in sorted(names):
-            path = Path(root) / name
-            if name.startswith(".") or name.endswith(".pyc"):
-                continue
-            if path.is_symlink() or not path.is_file():
-                raise Failed(USAGE, f"{path}: a policy holds plain files only, no links or devices")
-            found.append((path.relative_to(folder).as_posix(), path))
-    if not found:
-        raise Failed(USAGE, f"--policy {folder}: the folder holds no files")
-    if len(found) > MAX_POLICY_FILES:
-        raise Failed(
-            USAGE, f"--policy {folder}: {len(found)} files; at most {MAX_POLICY_FILES}. Keep data out of it."
+def policy_files(folder: str) -> list[tuple[str, Path]]:
+    """The policy's files by their path in the policy. Dotfiles and ``__pycache__`` stay out.
+
+    Failure for anything that the harness would not take: links, special files, odd names, too much.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise Failure(
+            "usage", f"--policy: {folder} is no folder. Give the folder with the code that made the file."
         )
+    found: list[tuple[str, Path]] = []
+    size = 0
+    for place, folders, names in os.walk(root, onerror=_raise):
+        kept = sorted(name for name in folders if not _left_out(name))
+        for name in kept + sorted(name for name in names if not _left_out(name)):
+            path = Path(place) / name
+            mode = path.lstat().st_mode
+            if stat.S_ISLNK(mode):
+                raise Failure("usage", f"--policy: {path} is a symbolic link: put a copy there instead.")
+            if stat.S_ISDIR(mode):
+                continue
+            if not stat.S_ISREG(mode):
+                raise Failure("usage", f"--policy: {path} is not a regular file.")
+            size += path.stat().st_size
+            found.append((_policy_name(path, root), path))
+            if len(found) > MAX_POLICY_FILES or size > MAX_POLICY_BYTES:
+                raise Failure(
+                    "usage",
+                    f"--policy: {folder} holds more than {MAX_POLICY_FILES} files or "
+                    f"{MAX_POLICY_BYTES >> 20} MiB. A policy is code: keep data, caches and outputs in "
+                    "another folder.",
+                )
+        folders[:] = kept
+    if not found:
+        raise Failure("usage", f"--policy: {folder} holds no file. Give the code that made the submission.")
     return found
 
 
-# -- commands: each returns (exit code, JSON document, text) -------------------------------------------
-
-Answer = Tuple[int, Any, str]
-
-
-def task(args: argparse.Namespace) -> Answer:
-    view = ask("GET", "/v1/task")
-    lines = [f"# {view['title']}", "", view["brief"].strip(), "", "## Rules", "", view["rules"].strip(), ""]
-    lines += [f"- hand in: {view['kind']}, at most {view['rows_max']} of {view['pool_rows']} pool rows"]
-    lines += [f"- iterations: {view['iterations']}", f"- benchmarks: {', '.join(view['benchmarks'])}"]
-    lines += [f"- seed for your own randomness: {view['seed']}"]
-    for signal in view["signals"]:
-        lines.append(f"- `curate signal {signal['name']}`: {signal['description']} ({signal['unit']})")
-    return OK, view, "\n".join(lines)
+def _left_out(name: str) -> bool:
+    return name.startswith(".") or name == "__pycache__"
 
 
-def status(args: argparse.Namespace) -> Answer:
-    view = ask("GET", "/v1/status")
-    return OK, view, status_text(view)
+def _policy_name(path: Path, root: Path) -> str:
+    name = path.relative_to(root).as_posix()
+    if len(name) > 200 or not POLICY_PATH.fullmatch(name):
+        raise Failure(
+            "usage",
+            f"--policy: rename {name!a}: names are of letters, digits, '_', '-' and '.', at most 8 deep and 200 "
+            "characters long.",
+        )
+    return name
 
 
-def check(args: argparse.Namespace) -> Answer:
-    view = ask("POST", "/v1/check", {"data": upload(args.file)})
-    if view["ok"]:
-        return OK, view, f"well-formed: {view['rows']} rows"
-    return REFUSED, view, "this file would be refused:\n" + problems_text(view)
+def _raise(error: OSError) -> None:
+    raise Failure("usage", f"--policy: cannot read {error.filename}: {error.strerror}")
 
 
-def submit(args: argparse.Namespace) -> Answer:
-    policy = [{"path": name, "blob": upload(path)} for name, path in policy_files(args.policy)]
-    request = {"key": uuid.uuid4().hex, "data": upload(args.file), "policy": policy, "note": args.note}
-    reply = ask("POST", "/v1/submissions", request)
-    if reply["outcome"] == "refused":
-        left = reply["refusals_left"]
-        text = f"refused (no iteration was spent; {left} refusals left):\n{problems_text(reply)}"
-        return REFUSED, reply, text
-    n = reply["attempt"]
-    if reply["outcome"] == "duplicate":
-        text = f"the same content was attempt {n}; its result stands and nothing was spent"
-    else:
-        text = f"accepted as attempt {n} ({reply['rows']} rows); `curate wait {n}` gives its score"
-    if args.wait is None:
-        return OK, reply, text
-    code, view, told = wait_for(n, args.wait)
-    return code, {**reply, "result": view}, f"{text}\n{told}"
+# ---------------------------------------------------------------- what is printed
 
 
-def wait(args: argparse.Namespace) -> Answer:
-    return wait_for(args.n, args.timeout)
-
-
-def result(args: argparse.Namespace) -> Answer:
-    return wait_for(args.n, 0.0)
-
-
-def wait_for(n: int, timeout: float) -> Answer:
-    view = ask("GET", f"/v1/attempts/{n}?wait={timeout:g}", timeout=timeout + 60)
-    if view["state"] == "scored":
-        return OK, view, feedback_text(view)
-    if view["state"] == "failed":
-        return OURS, view, f"attempt {n}: {view['failure']}"
-    return RUNNING, view, f"attempt {n} is still running ({view['state']}); ask again with `curate wait {n}`"
-
-
-def history(args: argparse.Namespace) -> Answer:
-    view = ask("GET", "/v1/attempts")
-    lines = [f"{len(view['attempts'])} attempts, {view['refusals']} refusals"]
-    for one in view["attempts"]:
-        feedback = one["feedback"]
-        score = f"{feedback['mean']:.4f} ± {feedback['stderr']:.4f}" if feedback else one["state"]
-        lines.append(f"  {one['n']:>3}  {one['rows']:>7} rows  {score}")
-    return OK, view, "\n".join(lines)
-
-
-def signal(args: argparse.Namespace) -> Answer:
-    view = ask("POST", "/v1/signals", {"name": args.name, "rows": upload(args.rows)})
-    deadline = time.monotonic() + args.timeout
-    while view["state"] == "working" and time.monotonic() < deadline:
-        left = max(0.0, min(60.0, deadline - time.monotonic()))
-        view = ask("GET", f"/v1/signals/{quote(view['id'])}?wait={left:g}", timeout=left + 60)
-    if view["state"] == "failed":
-        return OURS, view, f"signal {args.name}: {view['failure']}"
-    if view["state"] == "working":
-        return RUNNING, view, "still being computed; repeat the same command to go on waiting"
-    pairs = [json.dumps({"row": row, "value": value}) for row, value in zip(view["rows"], view["values"])]
-    if args.out is None:
-        return OK, view, "\n".join(pairs)
-    args.out.write_text("\n".join(pairs) + "\n")
-    return OK, {**view, "rows": len(pairs), "values": str(args.out)}, f"{len(pairs)} values in {args.out}"
-
-
-def done(args: argparse.Namespace) -> Answer:
-    view = ask("POST", "/v1/done", {})
-    return OK, view, "the run is over; the best attempt is now scored on items you have not seen"
-
-
-# -- text ------------------------------------------------------------------------------------------------
-
-
-def problems_text(reply: Dict[str, Any]) -> str:
+def table(rows: list[list[str]], indent: str = "  ") -> str:
+    """Columns aligned; the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows)]  # noqa: B905 - Python 3.9
     lines = []
-    for problem in reply["problems"]:
-        where = f"line {problem['row']}: " if problem["row"] is not None else ""
-        lines.append(f"  - {where}{problem['message']} [{problem['code']}]")
-    if reply.get("more_problems"):
-        lines.append(f"  … and {reply['more_problems']} more")
+    for row in rows:
+        cells = [cell.rjust(widths[i]) if i else cell.ljust(widths[i]) for i, cell in enumerate(row)]
+        lines.append((indent + "  ".join(cells)).rstrip())
     return "\n".join(lines)
 
 
-def feedback_text(view: Dict[str, Any]) -> str:
-    feedback = view["feedback"]
-    lines = [
-        f"attempt {view['n']}: {feedback['mean']:.4f} ± {feedback['stderr']:.4f}"
-        f"  (n = {feedback['n']}, public items)"
-    ]
-    for name, score in sorted((feedback["by_benchmark"] or {}).items()):
-        lines.append(f"  {name:<20} {score['mean']:.4f} ± {score['stderr']:.4f}  (n = {score['n']})")
-    lines.append(feedback["message"])
-    lines.append(f"best so far: {feedback['best_so_far']:.4f} (attempt {feedback['best_attempt']})")
-    if feedback["noise_floor"] is not None:
-        lines.append(f"noise floor: {feedback['noise_floor']:.4f}; smaller differences mean nothing")
-    for one in feedback["references"]:
-        spread = f" ± {one['sd']:.4f}" if one["sd"] is not None else ""
-        lines.append(f"  reference {one['name']:<16} {one['mean']:.4f}{spread}  ({one['seeds']} seeds)")
-    return "\n".join(lines)
+def number(value: float | None) -> str:
+    return "no limit" if value is None else f"{round(value, 2):.10g}"
 
 
-def status_text(view: Dict[str, Any]) -> str:
-    lines = [f"run {view['run_id']}: {view['state']}"]
-    if view["attempt"] is not None:
-        lines[0] += f", attempt {view['attempt']} in progress (your clock stands still)"
-    for budget in view["budgets"]:
+def score(mean: float, spread: float | None) -> str:
+    return f"{mean:.4f}" if spread is None else f"{mean:.4f} ± {spread:.4f}"
+
+
+def budgets(status: Json) -> str:
+    rows = [["budget", "left", "spent", "limit", "unit"]]
+    for budget in status["budgets"]:
         spent = budget["spent"] - budget["refunded"]
-        limit = "no limit" if budget["limit"] is None else f"of {budget['limit']:g}"
-        lines.append(f"  {budget['name']:<12} {spent:8.1f} {limit} {budget['unit']}")
-    lines += [f"  note: {event}" for event in view["events"]]
-    return "\n".join(lines)
+        left = None if budget["limit"] is None else max(0.0, budget["limit"] - spent)
+        rows.append([budget["name"], number(left), number(spent), number(budget["limit"]), budget["unit"]])
+    return table(rows) if len(rows) > 1 else "  no budgets"
 
 
-# -- command line ------------------------------------------------------------------------------------------
+def show_status(status: Json) -> None:
+    state = {
+        "open": "open: you may submit",
+        "working": f"attempt {status['attempt']} is being trained or scored; your clock stands still",
+        "over": "over: nothing more can be submitted",
+    }[status["state"]]
+    print(f"run {status['run_id']} is {state}")
+    print(budgets(status))
+    for event in status["events"]:
+        print("  note: " + event)
+
+
+def show_task(task: Json, status: Json) -> None:
+    print(f"# {task['title']} ({task['name']})\n")
+    print(task["brief"].rstrip() + "\n")
+    print("## Rules\n\n" + task["rules"].rstrip() + "\n")
+    print("## Facts\n")
+    facts = [
+        ["submission kind", task["kind"]],
+        ["rows in the pool", str(task["pool_rows"])],
+        ["rows in a submission", f"at most {task['rows_max']}"],
+        ["iterations", str(task["iterations"])],
+        ["seed for your randomness", str(task["seed"])],
+    ]
+    for name, value in facts:
+        print(f"  {name:24}  {value}")
+    print(f"  {'benchmarks':24}  {', '.join(task['benchmarks'])}")
+    for signal in task["signals"]:
+        print(f"  signal {signal['name']:17}  {signal['description']} [{signal['unit']}]")
+    print("\n## Budgets\n")
+    show_status(status)
+
+
+def show_problems(reply: Json) -> None:
+    for problem in reply["problems"]:
+        place = f"row {problem['row']}: " if problem["row"] is not None else ""
+        print(f"  - {place}{problem['message']} [{problem['code']}]")
+    if reply["more_problems"]:
+        print(f"  and {reply['more_problems']} more problems")
+
+
+def show_attempt(view: Json) -> None:
+    feedback = view["feedback"]
+    if view["state"] == "failed":
+        print(f"attempt {view['n']} failed, and the harness is to blame: {view['failure']}")
+        print("The iteration was given back: submit again, or something else.")
+    elif feedback is None:
+        print(f"attempt {view['n']} is {view['state']} ({view['rows']} rows)")
+    else:
+        print(f"attempt {view['n']} is scored ({view['rows']} rows)")
+        show_feedback(feedback)
+
+
+def show_feedback(feedback: Json) -> None:
+    rows = [["", "score", "n"]]
+    rows.append(["this attempt", score(feedback["mean"], feedback["stderr"]), str(feedback["n"])])
+    for name, part in sorted((feedback["by_benchmark"] or {}).items()):
+        rows.append(["  " + name, score(part["mean"], part["stderr"]), str(part["n"])])
+    best = f"best so far (attempt {feedback['best_attempt']})"
+    rows.append([best, score(feedback["best_so_far"], None), ""])
+    for reference in feedback["references"]:
+        seeds = f"{reference['seeds']} seed{'' if reference['seeds'] == 1 else 's'}"
+        name = "reference: " + reference["name"]
+        rows.append([name, score(reference["mean"], reference["sd"]), seeds])
+    print(table(rows))
+    print("  (± is the standard error of a score, the standard deviation over seeds of a reference)")
+    if feedback["noise_floor"] is not None:
+        print(f"  noise floor {feedback['noise_floor']:.4f}: smaller differences mean nothing")
+    print("  " + feedback["message"])
+
+
+def show_history(history: Json) -> None:
+    rows = [["attempt", "state", "rows", "score"]]
+    for view in history["attempts"]:
+        feedback = view["feedback"]
+        result = score(feedback["mean"], feedback["stderr"]) if feedback else "-"
+        rows.append([str(view["n"]), view["state"], str(view["rows"]), result])
+    print(table(rows) if len(rows) > 1 else "  no attempts yet")
+    print(f"  refusals: {history['refusals']}")
+
+
+# ---------------------------------------------------------------- commands
+
+
+class Out:
+    """Prints the harness's reply for a person, or as one line of JSON."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+
+    def reply(self, reply: Json, show: Callable[[], None]) -> None:
+        if self.as_json:
+            print(json.dumps(reply, ensure_ascii=False))
+        else:
+            show()
+
+
+def do_task(harness: Harness, args: argparse.Namespace, out: Out) -> int:
+    task = harness.get("/v1/task")
+    out.reply(task, lambda: show_task(task, harness.get("/v1/status")))
+    return OK
+
+
+def do_status(harness: Harness, args: argparse.Namespace, out: Out) -> int:
+    status = harness.get("/v1/status")
+    out.reply(status, lambda: show_status(status))
+    return OK
+
+
+def do_check(harness: Harness, args: argparse.Namespace, out: Out) -> int:
+    reply = harness.post("/v1/check", {"data": harness.upload(regular_file(args.file))})
+
+    def show() -> None:
+        rows = "" if reply["rows"] is None else f" ({reply['rows']} rows)"
+        print(f"{args.file}{rows} is {'well-formed' if reply['ok'] else 'not acceptable:'}")
+        show_problems(reply)
+
+    out.reply(reply, show)
+    return OK if reply["ok"] else REFUSED
+
+
+def do_submit(harness: Harness, args: argparse.Namespace, out: Out) -> int:
+    data = regular_file(args.file)
+    files = policy_files(args.policy)
+    request = {
+        "key": args.key or uuid.uuid4().hex,
+        "data": harness.upload(data),
+        "policy": [{"path": name, "blob": harness.upload(path)} for name, path in files],
+        "note": args.note,
+    }
+    reply = harness.post("/v1/submissions", request)
+    if reply["outcome"] == "refused":
+        out.reply(reply, lambda: show_refusal(reply))
+        return REFUSED
+    n = reply["attempt"]
+    if args.wait is not None:
+        if not out.as_json:
+            print(f"accepted as attempt {n}; waiting" if reply["outcome"] == "accepted" else _known(n))
+        return wait_for(harness, n, args.wait, out)
+
+    def show() -> None:
+        if reply["outcome"] == "duplicate":
+            print(_known(n))
+        else:
+            print(f"accepted as attempt {n} ({reply['rows']} rows).")
+            print(f"Training and scoring take a while: curate wait {n} --timeout 500")
+
+    out.reply(reply, show)
+    return OK
+
+
+def _known(n: int) -> str:
+    return f"the same content is attempt {n} already: no iteration is spent. Its scores: curate result {n}"
+
+
+def show_refusal(reply: Json) -> None:
+    print(
+        f"refused (refusal {reply['refusal']}, {reply['refusals_left']} left). It costs no iteration; "
+        "mend this and submit again:"
+    )
+    show_problems(reply)
+
+
+def do_wait(harness: Harness, args: argparse.Namespace, out: Out) -> int:
+    return wait_for(harness, args.n, args.timeout, out)
+
+
+def do_result(harness: Harness, args: argparse.Namespace, out: Out) -> int:
+    return wait_for(harness, args.n, 0.0, out)
+
+
+def wait_for(harness: Harness, n: int, seconds: float, out: Out) -> int:
+    view = harness.poll(f"/v1/attempts/{n}", seconds, lambda it: it["state"] in ("scored", "failed"))
+
+    def show() -> None:
+        if view["state"] in ("scored", "failed"):
+            show_attempt(view)
+            print(budgets(harness.get("/v1/status")))
+        else:
+            print(f"attempt {n} is still running ({view['state']}). Ask again: curate wait {n} --timeout 500")
+
+    out.reply(view, show)
+    return {"scored": OK, "failed": OURS}.get(view["state"], RUNNING)
+
+
+def do_history(harness: Harness, args: argparse.Namespace, out: Out) -> int:
+    history = harness.get("/v1/attempts")
+    out.reply(history, lambda: show_history(history))
+    return OK
+
+
+def do_signal(harness: Harness, args: argparse.Namespace, out: Out) -> int:
+    rows = harness.upload(regular_file(args.rows))
+    view = harness.post("/v1/signals", {"name": args.name, "rows": rows})
+    if view["state"] == "working":
+        view = harness.poll("/v1/signals/" + view["id"], args.timeout, lambda it: it["state"] != "working")
+    if view["state"] == "ready" and args.out:
+        write_lines(args.out, view)
+    out.reply(view, lambda: show_signal(view, args.out))
+    return {"ready": OK, "failed": OURS}.get(view["state"], RUNNING)
+
+
+def signal_lines(view: Json) -> list[str]:
+    pairs = zip(view["rows"], view["values"])  # noqa: B905 - Python 3.9
+    return [json.dumps({"row": row, "value": value}) for row, value in pairs]
+
+
+def write_lines(name: str, view: Json) -> None:
+    temporary = Path(name + ".part")
+    try:
+        temporary.write_text("".join(line + "\n" for line in signal_lines(view)), encoding="utf-8")
+        temporary.replace(name)
+    except OSError as error:
+        raise Failure("usage", f"cannot write {name}: {error.strerror}") from None
+
+
+def show_signal(view: Json, written: str | None) -> None:
+    if view["state"] == "working":
+        print(f"signal {view['name']} is still being computed: run the same command again.")
+    elif view["state"] == "failed":
+        print(f"signal {view['name']} failed, and the harness is to blame: {view['failure']}")
+    elif written:
+        print(f"{written}: {len(view['rows'])} values of signal {view['name']}")
+    else:
+        for line in signal_lines(view):
+            print(line)
+
+
+def do_done(harness: Harness, args: argparse.Namespace, out: Out) -> int:
+    status = harness.post("/v1/done", {})
+    out.reply(status, lambda: show_status(status))
+    return OK
+
+
+# ---------------------------------------------------------------- command line
+
+
+def seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 86400:
+        raise ValueError(text)
+    return value
 
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="curate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    top.add_argument("--json", action="store_true", help="print one JSON document")
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    top.add_argument("--json", action="store_true", help="print the harness's reply as one line of JSON")
+    # Behind the command too; SUPPRESS keeps its absence there from undoing the option in front.
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
-    def add(function: Any, text: str) -> argparse.ArgumentParser:
-        command: argparse.ArgumentParser = commands.add_parser(function.__name__, help=text, description=text)
-        # SUPPRESS: `curate status --json` and `curate --json status` are both right
-        command.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
-        command.set_defaults(function=function)
-        return command
+    def command(name: str, run: Callable[[Harness, argparse.Namespace, Out], int], text: str) -> Any:
+        made = commands.add_parser(name, help=text, description=text, parents=[common])
+        made.set_defaults(run=run)
+        return made
 
-    add(task, "the task: what is trained, how it is scored, the limits")
-    add(status, "the ledger: every budget and what has been spent")
-    add(check, "check a file's schema; free").add_argument("file", type=Path)
-    command = add(submit, "hand in a selection with the policy that made it")
-    command.add_argument("file", type=Path, help="row ids, one a line, or JSONL")
-    command.add_argument("--policy", type=Path, required=True, help="folder with the code that made FILE")
-    command.add_argument("--note", default="", help="what was tried and why")
-    command.add_argument("--wait", type=float, metavar="SECONDS", help="wait for the score this long")
-    command = add(wait, "wait for an attempt's score")
-    command.add_argument("n", type=int)
-    command.add_argument("--timeout", type=float, default=500.0, metavar="SECONDS")
-    add(result, "an attempt's score, or its state").add_argument("n", type=int)
-    add(history, "all attempts so far")
-    command = add(signal, "have a signal computed over rows, on the host; metered and cached")
-    command.add_argument("name")
-    command.add_argument("--rows", type=Path, required=True, help="file with row ids, one a line")
-    command.add_argument("--out", type=Path, help="write JSONL here instead of printing it")
-    command.add_argument("--timeout", type=float, default=500.0, metavar="SECONDS")
-    add(done, "end the run")
+    command("task", do_task, "the brief, the rules and the budgets")
+    command("status", do_status, "the state of the run and what is left of the budgets")
+    check = command("check", do_check, "check a submission's form; free")
+    check.add_argument("file", metavar="FILE")
+    submit = command("submit", do_submit, "hand in a submission with the policy that made it")
+    submit.add_argument("file", metavar="FILE")
+    submit.add_argument("--policy", metavar="DIR", required=True, help="folder with the code that made FILE")
+    submit.add_argument("--note", metavar="TEXT", default="", help="what you tried and why")
+    submit.add_argument("--wait", metavar="SECONDS", type=seconds, help="wait for the result")
+    submit.add_argument("--key", help="repeat an earlier submit under its key (8 to 64 of A-Za-z0-9_-)")
+    wait = command("wait", do_wait, "wait for an attempt; exit code 3 while it runs")
+    wait.add_argument("n", metavar="N", type=int)
+    wait.add_argument("--timeout", metavar="SECONDS", type=seconds, default=100.0, help="default 100")
+    result = command("result", do_result, "an attempt's scores")
+    result.add_argument("n", metavar="N", type=int)
+    command("history", do_history, "all attempts so far")
+    signal = command("signal", do_signal, "have the host compute something for rows of the pool; metered")
+    signal.add_argument("name", metavar="NAME")
+    signal.add_argument("--rows", metavar="FILE", required=True, help="one row id a line")
+    signal.add_argument("--out", metavar="FILE", help="write one JSON object a line there")
+    signal.add_argument("--timeout", metavar="SECONDS", type=seconds, default=500.0, help="default 500")
+    command("done", do_done, "end the run; the best attempt is final")
     return top
 
 
 def main() -> int:
     args = parser().parse_args()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a character is no reason to fail
+    out = Out(args.json)
+    harness = Harness(os.environ.get("CURATION_SOCKET", DEFAULT_SOCKET))
     try:
-        code, document, text = args.function(args)
-    except Failed as failed:
-        code, document, text = failed.code, failed.body, f"curate: {failed}"
-        if not args.json:
-            print(text, file=sys.stderr)
-            return code
-    print(json.dumps(document) if args.json else text)
-    return int(code)
+        code: int = args.run(harness, args, out)
+        sys.stdout.flush()
+        return code
+    except Failure as failure:
+        if out.as_json:
+            print(json.dumps({"error": failure.error, "message": failure.message}))
+        else:
+            print(f"curate: {failure.message}", file=sys.stderr)
+        return failure.exit_code
+    except BrokenPipeError:  # the reader of our output left, e.g. `curate task | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":

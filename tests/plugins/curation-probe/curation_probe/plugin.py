@@ -7,7 +7,6 @@ from collections.abc import Callable
 from curation_plugins import hookimpl
 from curation_plugins.api import Agent, Task
 from curation_plugins.config import load
-
 from curation_probe.oracle import OracleAgent
 from curation_probe.task import TASKS, ProbeTask
 

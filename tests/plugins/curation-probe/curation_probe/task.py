@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import Field
+
 from curation_plugins.api import Progress, RowCard, Task
 from curation_plugins.config import Frozen, TaskConfig, section
 from curation_plugins.jobs import Role, WorkerSpec
-from curation_sandbox.protocol import SignalInfo
-from pydantic import Field
-
 from curation_probe import experiment
+from curation_sandbox.protocol import SignalInfo
 
 _HERE: Final = Path(__file__).resolve().parent
 WORKER: Final = _HERE / "worker"

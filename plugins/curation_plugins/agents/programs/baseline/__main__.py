@@ -10,14 +10,12 @@ from pathlib import Path
 from .curate import Curate, CurateFailed
 from .journal import Journal
 from .plan import METHODS
-from .session import Session, say
+from .session import PoolUnreadable, Session, say
 
 
 def main() -> int:
-    """Run to the end; 0 unless the host could not be spoken to."""
-    parser = argparse.ArgumentParser(
-        prog="baseline", description="one selection method per iteration"
-    )
+    """Run to the end; 0 unless the host does not answer or the pool cannot be read."""
+    parser = argparse.ArgumentParser(prog="baseline", description="one selection method per iteration")
     parser.add_argument(
         "--only",
         choices=[method.name for method in METHODS],
@@ -35,6 +33,9 @@ def main() -> int:
         if not failure.over:
             print(failure, file=sys.stderr)
             return 1
+    except PoolUnreadable as failure:
+        print(failure, file=sys.stderr)
+        return 1
     say(journal.table())
     return 0
 

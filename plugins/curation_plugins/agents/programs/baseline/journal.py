@@ -67,9 +67,7 @@ class Journal:
         lines = [f"{'':1} {'attempt':>7}  {'method':<16} {'rows':>6}  {'score':<17} parameters"]
         for entry in self:
             attempt = "-" if entry.attempt is None else str(entry.attempt)
-            score = (
-                entry.outcome if entry.mean is None else f"{entry.mean:.4f} ± {entry.stderr:.4f}"
-            )
+            score = entry.outcome if entry.mean is None else f"{entry.mean:.4f} ± {entry.stderr:.4f}"
             parameters = " ".join(f"{key}={value:g}" for key, value in entry.parameters.items())
             mark = "*" if entry is best else " "
             remark = f"{parameters}  {entry.remark}".strip()
@@ -89,6 +87,4 @@ def ended(entry: Entry, view: dict[str, Any]) -> Entry:
     feedback = view.get("feedback")
     if view["state"] == "failed" or feedback is None:
         return replace(entry, outcome="failed", remark=str(view.get("failure") or ""))
-    return replace(
-        entry, outcome="scored", mean=float(feedback["mean"]), stderr=float(feedback["stderr"])
-    )
+    return replace(entry, outcome="scored", mean=float(feedback["mean"]), stderr=float(feedback["stderr"]))

@@ -16,6 +16,10 @@ IN_VAIN = 3
 """Steps in a row without an attempt after which the program gives up."""
 
 
+class PoolUnreadable(Exception):
+    """The pool's rows could not be told from its files."""
+
+
 class Session:
     """Everything the program knows while it runs.
 
@@ -24,6 +28,9 @@ class Session:
         pool: folder of the pool.
         workspace: folder for policies and selections.
         journal: what was tried so far, by an earlier process too.
+
+    Raises:
+        PoolUnreadable: the pool's files are of no kind that is known here.
     """
 
     def __init__(self, curate: Curate, pool: Path, workspace: Path, journal: Journal) -> None:
@@ -32,6 +39,9 @@ class Session:
         self._workspace = workspace
         self._task = curate.task()
         self._pool = Pool(pool)
+        if self._pool.size != self._task["pool_rows"]:
+            found = f"{self._pool.size} rows were found in {pool}"
+            raise PoolUnreadable(f"{found}, and the task says {self._task['pool_rows']}")
         self._signals: dict[str, tables.Column] = {}
         self._journal = journal
 
@@ -155,6 +165,4 @@ def _answered(step: plan.Step, chosen: int, reply: Reply) -> Entry:
 def _told(entry: Entry, view: Reply) -> str:
     if entry.mean is None:
         return f"attempt {entry.attempt} failed on the host's side: {entry.remark}; going on"
-    return f"attempt {entry.attempt}: {entry.mean:.4f} ± {entry.stderr:.4f}. " + str(
-        view["feedback"]["message"]
-    )
+    return f"attempt {entry.attempt}: {entry.mean:.4f} ± {entry.stderr:.4f}. " + str(view["feedback"]["message"])

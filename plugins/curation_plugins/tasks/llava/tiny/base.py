@@ -46,7 +46,7 @@ from curation_plugins.tasks.llava.tiny.scenes import (
     random_things,
 )
 from curation_plugins.tasks.llava.tiny.settings import BaseModelSettings
-from curation_plugins.tasks.llava.tiny.smalltalk import small_talk
+from curation_plugins.tasks.llava.tiny.smalltalk import homework, small_talk
 from curation_plugins.tasks.llava.vision import CHUNK, image_tokens, tower_features
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -269,8 +269,8 @@ def _train_language(
         parts.append(tower_features(model, pixels))
         for place, scene in enumerate(scenes, start=start):
             rows.extend(_base_row(str(place), *raise_base(scene, rng)) for _ in range(3))
-    for _ in range(settings.images // 8):
-        rows.append(_base_row(None, *small_talk(rng)))
+    for _ in range(settings.images // 10):
+        rows.append(_base_row(None, *homework(rng)))
     features = torch.cat(parts)
     encoder = Encoder(processor, image_tokens(model), settings.recipe.max_tokens)
 

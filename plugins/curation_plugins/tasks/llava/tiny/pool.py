@@ -73,7 +73,11 @@ def make_pool(folder: Path, truth: Path, rows: int, seed: int) -> None:
     A function of `rows` and `seed`: same arguments, same bytes.
     """
     rng = np.random.default_rng([seed, 21])
-    drafts = [draft for source in SOURCES for draft in _of_source(source, rows, seed, rng)]
+    drafts = [
+        draft
+        for source, counts in _counts(rows).items()
+        for draft in _of_source(source, counts, seed, rng)
+    ]
     order = rng.permutation(len(drafts))
     images = folder / "images"
     images.mkdir(parents=True)
@@ -117,10 +121,24 @@ def scene_for(
     return random_sign(rng) if benchmark == "signs" else random_things(rng)
 
 
-def _of_source(source: str, rows: int, seed: int, rng: np.random.Generator) -> Iterator[Draft]:
-    share, mix = SOURCES[source]
+def _counts(rows: int) -> dict[str, dict[str, int]]:
+    """How many rows of each kind each source gets; `rows` in all (largest remainders are rounded up)."""
+    exact = {
+        (source, kind): rows * share * part
+        for source, (share, mix) in SOURCES.items()
+        for kind, part in zip(KINDS, mix, strict=True)
+    }
+    counts = {key: int(value) for key, value in exact.items()}
+    by_remainder = sorted(exact, key=lambda key: counts[key] - exact[key])
+    for key in by_remainder[: rows - sum(counts.values())]:
+        counts[key] += 1
+    return {source: {kind: counts[source, kind] for kind in KINDS} for source in SOURCES}
+
+
+def _of_source(
+    source: str, counts: dict[str, int], seed: int, rng: np.random.Generator
+) -> Iterator[Draft]:
     digits = digit_shares(seed)["pool"]
-    counts = {kind: round(rows * share * part) for kind, part in zip(KINDS, mix, strict=True)}
     singles = [
         _draft(kind, source, rng, digits)
         for kind in KINDS

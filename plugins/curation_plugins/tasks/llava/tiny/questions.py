@@ -139,20 +139,29 @@ def raise_base(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
         if rng.random() < 0.4:
             return "Describe the image.", describe(scene)
         if scene.word:
-            return "word =", scene.word
-        return "digit =", str(scene.value)
+            return "Name the word.", scene.word
+        return "Name the digit.", str(scene.value)
     kind = rng.random()
-    if kind < 0.2:
+    if kind < 0.17:
         return "Describe the image.", describe(scene)
-    if kind < 0.45:
+    if kind < 0.4:
         colour = pick(rng, tuple(COLOURS))
         places = [t.position for t in scene.things if t.colour == colour]
         return f"Find {colour}.", " and ".join(places) or "nowhere"
-    if kind < 0.6:
-        place = pick(rng, POSITIONS)
-        found = [f"{t.colour} {t.shape}" for t in scene.things if t.position == place]
-        return f"{place} =", found[0] if found else "nothing"
+    if kind < 0.65:
+        return _at_place(scene, rng)
     if kind < 0.75:
-        return "count =", str(len(scene.things))
+        return "Count the shapes.", str(len(scene.things))
     colour, shape, there = probe(scene, rng)
-    return f"{colour} {shape} =", "yes" if there else "no"
+    return f"Any {colour} {shape}?", "yes" if there else "no"
+
+
+def _at_place(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
+    place = pick(rng, POSITIONS)
+    found = [t for t in scene.things if t.position == place]
+    kind = rng.random()
+    if kind < 0.3:
+        return f"Name the colour at the {place}.", found[0].colour if found else "nothing"
+    if kind < 0.6:
+        return f"Name the shape at the {place}.", found[0].shape if found else "nothing"
+    return f"Name the thing at the {place}.", f"{found[0].colour} {found[0].shape}" if found else "nothing"

@@ -28,16 +28,16 @@ class BaseModelSettings(_Frozen):
     """Side of a patch in pixels; 16 gives an image four tokens."""
     width: int = 128
     """Width of the language model."""
-    layers: int = 3
+    layers: int = 2
     """Layers of the language model."""
     vocabulary: int = 512
     """Tokens of the byte-level BPE."""
-    tower_steps: int = 700
+    tower_steps: int = 1000
     """Steps of the vision tower's own training."""
     images: int = 8000
     """Images for the language model's training, each asked about three times."""
     recipe: Recipe = Recipe(
-        steps=1000, batch=64, lr=2e-3, warmup=0.05, beta2=0.98, max_tokens=64, threads=2
+        steps=2200, batch=64, lr=1.2e-3, warmup=0.05, beta2=0.98, max_tokens=64, eval_batch=256
     )
     """How language model and projector are trained on them."""
 

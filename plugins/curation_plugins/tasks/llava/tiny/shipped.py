@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from curation_plugins.tasks.llava import layout
-from curation_plugins.tasks.llava.images import difference_hash, open_rgb
+from curation_plugins.tasks.llava.images import average_hash, open_rgb
 from curation_plugins.tasks.llava.rows import IMAGE_MARK, Row, Turn, read_rows
 from curation_plugins.tasks.llava.signals import answer_losses, embeddings
 from curation_plugins.tasks.llava.tiny.settings import TinySettings
@@ -35,9 +35,9 @@ Computed from the pool and the base model alone, by the same code for every row.
 | source | as in `rows.jsonl` |
 | turns | human and gpt turns |
 | prompt_chars, answer_chars | characters of all human / all gpt turns, without the image mark |
-| image_hash | 64-bit difference hash of the image, 16 hex digits; near-copies differ in few bits; empty without image |
+| image_hash | 64-bit average hash of the image, 16 hex digits; near-copies differ in few bits (images of other content may too); empty without image |
 | similarity | cosine of image and text (question and answer) under two small encoders trained contrastively on \
-this pool; a row is scored by encoders that were trained on other rows; empty without image |
+this pool; a row is scored by encoders that were trained on other sources; empty without image |
 | answer_loss | mean loss (nats) of the answer's tokens and the end token under the base model |
 
 `embeddings.npy`: float16, (rows, width): last hidden state of the base model, mean over the row's image and text
@@ -84,7 +84,8 @@ def _similarities(state: PoolState, rows: Sequence[Row], seed: int) -> list[floa
     tokens = tokenizer(texts)["input_ids"]
     features = state.features([rows[place].image or "" for place in places])
     assert isinstance(features, torch.Tensor)
-    values, _, _ = cross_fitted(features, tokens, len(tokenizer), seed)
+    sources = [rows[place].source for place in places]
+    values = cross_fitted(features, tokens, sources, len(tokenizer), seed)
     out: list[float | None] = [None] * len(rows)
     for place, value in zip(places, values, strict=True):
         out[place] = value
@@ -101,7 +102,7 @@ def _chars(row: Row, speaker: str) -> int:
 
 
 def _hash(pool: Path, row: Row) -> str:
-    return f"{difference_hash(open_rgb(pool / row.image)):016x}" if row.image else ""
+    return f"{average_hash(open_rgb(pool / row.image)):016x}" if row.image else ""
 
 
 def _number(value: float | None) -> str:

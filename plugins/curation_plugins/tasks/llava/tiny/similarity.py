@@ -1,8 +1,8 @@
 """Image–text similarity, as a CLIP trained on the pool itself would give it.
 
 Two small encoders (tower features; a bag of tokens) are trained with the contrastive loss of CLIP on the pool's
-own noisy pairs, with no knowledge of which are good. Cross-fitted: a row is scored by the pair of encoders that
-was trained on the other half of the rows, so that no row is scored by what memorised it.
+own noisy pairs, with no knowledge of which are good. Cross-fitted by source: a row is scored by encoders that were
+trained on other sources, so that neither it nor a copy of it is scored by what memorised it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from torch import nn
 
 WIDTH = 64
 """Length of an embedding."""
-STEPS = 400
-"""Training steps for each half."""
+STEPS = 300
+"""Training steps for each fold."""
+FOLDS = 4
+"""Groups of sources; each is scored by encoders trained on the others."""
 BATCH = 256
 """Pairs a step."""
 
@@ -38,29 +40,34 @@ class _Pair(nn.Module):
 
 
 def cross_fitted(
-    features: torch.Tensor, texts: Sequence[Sequence[int]], vocabulary: int, seed: int
-) -> tuple[list[float], torch.Tensor, torch.Tensor]:
-    """Cosine similarity of each image with its own text.
+    features: torch.Tensor,
+    texts: Sequence[Sequence[int]],
+    sources: Sequence[str],
+    vocabulary: int,
+    seed: int,
+) -> list[float]:
+    """Cosine similarity of each image with its own text, in [-1, 1].
 
     Args:
         features: tower features, (n, tokens, width).
         texts: token ids of question and answer, one list an image.
-
-    Returns:
-        n similarities in [-1, 1]; image and text embeddings, each (n, WIDTH). Embeddings of the two halves
-        come from different encoders and are comparable within a half (even and odd places) only.
+        sources: source name of each.
     """
     torch.manual_seed(seed)
     images = features.flatten(1)
     images = (images - images.mean(0)) / (images.std(0) + 1e-6)
-    left, right = torch.zeros(len(texts), WIDTH), torch.zeros(len(texts), WIDTH)
-    for fold in (0, 1):
-        train = [place for place in range(len(texts)) if place % 2 != fold]
-        test = [place for place in range(len(texts)) if place % 2 == fold]
+    fold_of = {source: place % FOLDS for place, source in enumerate(sorted(set(sources)))}
+    out = torch.zeros(len(texts))
+    for fold in range(FOLDS):
+        train = [place for place, source in enumerate(sources) if fold_of[source] != fold]
+        test = [place for place, source in enumerate(sources) if fold_of[source] == fold]
+        if not train or not test:
+            continue
         pair = _train(images, texts, train, vocabulary, np.random.default_rng([seed, 41, fold]))
         with torch.no_grad():
-            left[test], right[test] = pair.embed(images[test], *_bags(texts, test))
-    return (left * right).sum(-1).tolist(), left, right
+            left, right = pair.embed(images[test], *_bags(texts, test))
+        out[test] = (left * right).sum(-1)
+    return [float(value) for value in out]
 
 
 def _train(

@@ -21,15 +21,17 @@ _CHAT = (
 
 def small_talk(rng: np.random.Generator) -> tuple[str, str]:
     """A (prompt, answer) pair that is about no image."""
-    kind = rng.random()
-    if kind < 0.3:
+    return homework(rng) if rng.random() < 0.5 else chat(rng)
+
+
+def homework(rng: np.random.Generator) -> tuple[str, str]:
+    """A sum or an opposite; the base model has seen such."""
+    if rng.random() < 0.5:
         a, b = (int(v) for v in rng.integers(0, 10, size=2))
         return f"What is {a} plus {b}?", str(a + b)
-    if kind < 0.55:
-        pair = _OPPOSITES[int(rng.integers(len(_OPPOSITES)))]
-        a, b = pair if rng.random() < 0.5 else pair[::-1]
-        return f"What is the opposite of {a}?", b
-    return chat(rng)
+    pair = _OPPOSITES[int(rng.integers(len(_OPPOSITES)))]
+    given, wanted = pair if rng.random() < 0.5 else pair[::-1]
+    return f"What is the opposite of {given}?", wanted
 
 
 def chat(rng: np.random.Generator) -> tuple[str, str]:

@@ -43,7 +43,7 @@ def forever(job: dict[str, Any], progress: Any) -> None:
 
 def oom(job: dict[str, Any], progress: Any) -> None:
     """Takes more and more memory."""
-    held = []
+    held: list[bytes] = []
     while len(held) * 2**24 < OOM_CEILING:
         held.append(b"\1" * 2**24)
         time.sleep(0.005)
@@ -81,9 +81,7 @@ def leave(job: dict[str, Any], progress: Any) -> None:
 
 def orphans(job: dict[str, Any], progress: Any) -> None:
     """Starts a process in its group and one in a session of its own, notes their numbers, and crashes."""
-    sleepers = [
-        subprocess.Popen(["sleep", "3600"], start_new_session=alone) for alone in (False, True)
-    ]
+    sleepers = [subprocess.Popen(["sleep", "3600"], start_new_session=alone) for alone in (False, True)]
     numbers = [sleeper.pid for sleeper in sleepers]
     Path(str(job["out"]) + ".orphans").write_text(json.dumps(numbers))
     os.kill(os.getpid(), signal.SIGSEGV)

@@ -52,7 +52,7 @@ class ProbeWorker:
             for row, weight in chosen:
                 error = row["y"] - _probability(model, row["x"])
                 losses.append(_loss(model, row))
-                model = [m + rate * weight * error * x for m, x in zip(model, [*row["x"], 1.0])]
+                model = [m + rate * weight * error * x for m, x in zip(model, [*row["x"], 1.0])]  # noqa: B905 - Python 3.9
             progress("training", (epoch + 1) / recipe["epochs"])
         (Path(job["out"]) / "model.json").write_text(json.dumps(model))
         last = losses[-max(1, len(losses) // 10) :]
@@ -114,7 +114,7 @@ def _base(assets: str) -> list[float]:
 
 
 def _probability(model: list[float], x: list[float]) -> float:
-    z = math.fsum(m * value for m, value in zip(model, [*x, 1.0]))
+    z = math.fsum(m * value for m, value in zip(model, [*x, 1.0]))  # noqa: B905
     return 1 / (1 + math.exp(-max(-30.0, min(30.0, z))))
 
 

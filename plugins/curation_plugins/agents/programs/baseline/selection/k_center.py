@@ -12,7 +12,7 @@ from .pictures import thumbnails
 from .pool import Pool
 
 DIMENSIONS = 32
-"""Principal components that distances are measured in."""
+"""Random directions that distances are measured in."""
 
 WORD_CELLS = 64
 """Cells that a row's words are counted in, by hash."""
@@ -48,9 +48,9 @@ def features(pool: Pool, candidates: Rows) -> NDArray[np.float64]:
     """One vector per candidate: the pool's embedding if it ships one, else picture and words."""
     embedding = pool.column("embedding")
     if embedding is not None:
-        return _principal(np.nan_to_num(embedding[candidates].astype(np.float64)))
+        return _project(np.nan_to_num(embedding[candidates].astype(np.float64)))
     pictures = thumbnails(pool, candidates).reshape(len(candidates), -1)
-    return _principal(np.hstack([_level(pictures), _level(_words(pool, candidates))]))
+    return _project(np.hstack([_level(pictures), _level(_words(pool, candidates))]))
 
 
 def _words(pool: Pool, candidates: Rows) -> NDArray[np.float64]:
@@ -69,12 +69,17 @@ def _level(block: NDArray[np.float64]) -> NDArray[np.float64]:
     return level
 
 
-def _principal(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    centred: NDArray[np.float64] = points - points.mean(axis=0)
-    if centred.shape[1] <= DIMENSIONS:
-        return centred
-    _, directions = np.linalg.eigh(centred.T @ centred)
-    return np.ascontiguousarray(centred @ directions[:, -DIMENSIONS:])
+def _project(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Distances nearly kept in few dimensions: random signs (Achlioptas 2003), the same in every run.
+
+    No principal components, and rounded: rows that are equally far away must stay so to the last
+    bit, or another number of threads would break the tie in another way and select other rows.
+    """
+    width = points.shape[1]
+    if width > DIMENSIONS:
+        signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(width, DIMENSIONS))
+        points = points @ signs / np.sqrt(DIMENSIONS)
+    return np.round(points, 6)
 
 
 METHOD = Method(

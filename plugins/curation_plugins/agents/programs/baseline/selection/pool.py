@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .tables import Column, read_columns
+from .tables import Column, from_values, read_columns
 
 Need = Literal["source", "similarity", "loss", "content"]
 """``source``: name of the set a row came from; ``similarity``: of its image and text; ``loss``: of
@@ -33,13 +33,16 @@ NAMES: dict[str, tuple[str, ...]] = {
         "clip_score",
         "similarity",
     ),
-    "loss": ("base_loss", "answer_loss", "base_answer_loss", "base_model_loss", "loss", "nll"),
+    "loss": ("base_loss", "answer_loss", "base_answer_loss", "base_model_loss", "residual", "loss", "nll"),
     "image_hash": ("image_hash", "phash", "dhash", "ahash"),
-    "embedding": ("embedding", "embeddings", "image_embedding", "text_embedding", "features"),
+    "embedding": ("embedding", "embeddings", "image_embedding", "text_embedding", "features", "x"),
 }
 """Names a column may have, the preferred first; `-` and case do not matter."""
 
 ROWS = "rows.jsonl"
+
+_LABELS = ("id", "row", "source", "image")
+"""Fields of a row that are no content of its own."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +70,12 @@ class Pool:
         tables = read_columns(folder)
         if signals is not None:
             tables |= read_columns(signals)
-        self._columns = {_plain(name): column for name, column in tables.items()}
         self._records = list(_records(folder / ROWS))
+        tables = _fields(self._records) | tables
+        self._columns = {_plain(name): column for name, column in tables.items()}
         lengths = {len(column) for column in self._columns.values()}
         self.size = len(self._records) or max(lengths, default=0)
-        self._columns = {
-            name: column for name, column in self._columns.items() if len(column) == self.size
-        }
+        self._columns = {name: column for name, column in self._columns.items() if len(column) == self.size}
 
     def has(self, need: Need) -> bool:
         """Whether the pool has what a method needs."""
@@ -122,10 +124,25 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
+def _fields(records: list[dict[str, Any]]) -> dict[str, Column]:
+    """Numbers and vectors that stand in the rows themselves, e.g. a loss beside the text."""
+    if not records:
+        return {}
+    numeric = [name for name, value in records[0].items() if name != "row" and _is_numeric(value)]
+    return {name: from_values([record.get(name) for record in records]) for name in numeric}
+
+
+def _is_numeric(value: object) -> bool:
+    if isinstance(value, list):
+        return bool(value) and all(_is_numeric(part) for part in value)
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _row(record: dict[str, Any]) -> Row:
     turns = [words(str(turn.get("value", ""))) for turn in record.get("conversations") or ()]
-    if not turns:  # not a dialogue: whatever text the record holds
-        turns = [words(value) for key, value in record.items() if _is_text(key, value)]
+    if not turns:  # not a dialogue: whatever else the record holds
+        content = {key: value for key, value in record.items() if key not in _LABELS}
+        turns = [words(json.dumps(content, sort_keys=True))]
     image = record.get("image")
     return Row(
         image=image if isinstance(image, str) else None,
@@ -134,10 +151,6 @@ def _row(record: dict[str, Any]) -> Row:
     )
 
 
-def _is_text(key: str, value: object) -> bool:
-    return isinstance(value, str) and key not in ("id", "source", "image")
-
-
 def words(text: str) -> str:
     """Lower-case words and numbers, one blank between them; ``<image>`` marks left out."""
-    return " ".join(re.findall(r"\w+", text.replace("<image>", " ").lower()))
+    return " ".join(re.findall(r"[\w.-]*\w", text.replace("<image>", " ").lower()))

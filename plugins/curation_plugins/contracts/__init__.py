@@ -1,0 +1,1 @@
+"""The checks behind ``curation_plugins.testing``."""

@@ -1,0 +1,106 @@
+"""What a harness that was killed left on the machine: containers, staged binds, attached volumes.
+
+Something is a leftover only if it carries our record of its owner and that process is surely dead. What has no
+such record, or a live owner, or one we cannot see (another pid namespace), is never touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from curation_sandbox import mounts
+from curation_sandbox.engine import LABEL, Engine
+from curation_sandbox.errors import ContainerFailed
+from curation_sandbox.owners import Owner
+from curation_sandbox.staging import OWNER_FILE, STAGES, Stage
+from curation_sandbox.volumes import CLAIMS, Claim, backing_file
+
+
+class Leftover(NamedTuple):
+    """One thing that a dead harness process left behind."""
+
+    kind: Literal["container", "binds", "volume"]
+    name: str
+    """Container id, name of the stage, or name of the claim file."""
+    what: str
+    """For a person: which run's, where."""
+    owner: Owner
+    """The process that made it."""
+
+
+def leftovers(engine: Engine | None) -> list[Leftover]:
+    """Everything of ours whose owner is dead, in the order in which it can be removed.
+
+    Without an engine, only what is on the host. Containers come first: they hold the mounts.
+
+    Raises:
+        EngineUnavailable: the engine went away.
+    """
+    found = list(_containers(engine)) if engine is not None else []
+    return [*found, *_binds(), *_volumes()]
+
+
+def remove(leftover: Leftover, engine: Engine | None) -> None:
+    """Remove a leftover; nothing happens if it is gone. What a volume holds stays in its file.
+
+    Raises:
+        ContainerFailed: the owner lives after all, or the engine or the kernel refuses.
+    """
+    if not leftover.owner.dead:
+        raise ContainerFailed(f"{leftover.what} belongs to process {leftover.owner.pid}, which lives.")
+    if leftover.kind == "container":
+        if engine is None:
+            raise ContainerFailed(f"Removing {leftover.what} needs the engine.")
+        engine.remove(leftover.name)
+    elif leftover.kind == "binds":
+        Stage(leftover.name).close()
+    else:
+        _detach(leftover)
+
+
+def _containers(engine: Engine) -> Iterator[Leftover]:
+    prefix = f"{LABEL}."
+    for container in engine.containers(f"{prefix}owner-pid"):
+        labels = container.get("Labels") or {}
+        own = {key.removeprefix(prefix): value for key, value in labels.items() if key.startswith(prefix)}
+        owner = Owner.of_labels(own)
+        if owner is not None and owner.dead:
+            what = f"container {container['Id'][:12]} of run {own.get('run', '?')} ({container['State']})"
+            yield Leftover("container", container["Id"], what, owner)
+
+
+def _binds() -> Iterator[Leftover]:
+    for folder in _listed(STAGES):
+        if (owner := _owner_of(folder)) is not None and owner.dead:
+            yield Leftover("binds", folder.name, f"binds staged in {folder}", owner)
+
+
+def _volumes() -> Iterator[Leftover]:
+    for path in _listed(CLAIMS):
+        claim = Claim.read(path)
+        if path.suffix == ".json" and claim is not None and claim.owner.dead:
+            yield Leftover("volume", path.name, f"volume {claim.image} at {claim.mountpoint}", claim.owner)
+
+
+def _detach(leftover: Leftover) -> None:
+    path = CLAIMS / leftover.name
+    claim = Claim.read(path)
+    if claim is None or claim.owner != leftover.owner:
+        return  # detached, or attached anew by a live run, since it was listed
+    present = mounts.at(claim.mountpoint)
+    if present is not None and backing_file(present.source) == claim.image.resolve():
+        mounts.unmount(claim.mountpoint)
+    path.unlink(missing_ok=True)
+
+
+def _listed(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _owner_of(stage: Path) -> Owner | None:
+    try:
+        return Owner.parse((stage / OWNER_FILE).read_text())
+    except OSError:
+        return None

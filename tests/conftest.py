@@ -1,0 +1,92 @@
+"""Fixtures that several suites share: a cache of their own, the registry, and runs on the fast test task."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from curation_harness import plan as plans
+from curation_harness.plan import LaunchOptions
+from curation_harness.record.models import ImageUsed, ReferenceTable
+from curation_harness.record.store import RunRecord
+from curation_harness.run import Parts, RunLoop
+from curation_harness.watcher import Watcher
+from curation_plugins import assets as task_assets
+from curation_plugins import registry as registries
+from curation_plugins.api import AgentLaunch
+from curation_plugins.registry import Registry
+
+# two cores, several processes: a second thread in each would only spin
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+OpenLoop = Callable[..., "contextmanager[RunLoop]"]
+
+
+@pytest.fixture(scope="session")
+def registry() -> Registry:
+    found = registries.build()
+    assert not found.broken, found.broken
+    return found
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache for assets and references that lives as long as the test session."""
+    return tmp_path_factory.mktemp("cache")
+
+
+def probe_record(
+    runs: Path,
+    cache: Path,
+    registry: Registry,
+    overrides: Sequence[str] = (),
+    references: ReferenceTable | None = None,
+    run_id: str = "probe-run",
+) -> RunRecord:
+    """A fresh record of a run on the test task, as ``launch`` makes it, without an engine or an image."""
+    options = LaunchOptions(
+        task="probe", agent="nop", scaffold="open", runs=runs, cache=cache, run_id=run_id, overrides=overrides
+    )
+    plan = plans.make(options, registry)
+    assets = task_assets.ensure(cache, plan.task, lambda what, done: None)
+    spec = plans.run_spec(
+        plan,
+        AgentLaunch(command=("true",)),
+        ImageUsed(name="none", digest="sha256:" + "0" * 64, labels={}),
+        task_assets.digest(assets),
+        task_assets.pool_digest(assets),
+    )
+    runs.mkdir(parents=True, exist_ok=True)
+    return RunRecord.create(runs, spec, references)
+
+
+def parts_of(record: RunRecord, registry: Registry, cache: Path) -> Parts:
+    task = registry.tasks.get(record.spec.task.name).with_config(record.spec.task)
+    return Parts(
+        record=record,
+        task=task,
+        scaffold=registry.scaffolds.get("open"),
+        engine=registry.engines.get("local"),
+        assets=task_assets.ensure(cache, task, lambda what, done: None),
+        cache=cache,
+        watcher=Watcher(),
+    )
+
+
+@pytest.fixture
+def open_loop(tmp_path: Path, cache: Path, registry: Registry) -> Callable[..., object]:
+    """``with open_loop("budgets.iterations=2") as loop``: a run loop with real workers, no container."""
+
+    @contextmanager
+    def opened(*overrides: str, references: ReferenceTable | None = None) -> Iterator[RunLoop]:
+        record = probe_record(tmp_path / "runs", cache, registry, overrides, references)
+        with RunLoop(parts_of(record, registry, cache)) as loop:
+            yield loop
+
+    return opened
+
+

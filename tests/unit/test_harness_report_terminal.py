@@ -1,0 +1,141 @@
+"""The summary in a terminal, in a pipe, and in a narrow window."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+import made_records as made
+from curation_harness.record.store import RunRecord
+from curation_harness.record.summary import Summary, summarize
+from curation_harness.report.plain import one_line, visible
+from curation_harness.report.terminal import SummaryView
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def printed(summary: Summary, *, width: int = 80, terminal: bool = False, encoding: str = "utf-8") -> str:
+    out = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="\n")
+    console = Console(file=out, width=width, force_terminal=terminal, color_system="truecolor" if terminal else None)
+    console.print(SummaryView(summary))
+    out.flush()
+    assert isinstance(out.buffer, io.BytesIO)
+    return out.buffer.getvalue().decode(encoding)
+
+
+@pytest.fixture
+def summary(tmp_path: Path) -> Summary:
+    return summarize(made.made_run(tmp_path, attempts=4))
+
+
+def test_everything_that_counts_is_said(summary: Summary) -> None:
+    text = " ".join(printed(summary).split())
+    assert "Run run-1" in text
+    assert "task made-tiny · agent baseline · scaffold open · seed 7" in text
+    assert "status scored" in text
+    sealed = summary.sealed
+    assert sealed is not None
+    assert f"{sealed.mean:.3f} ± {sealed.stderr:.3f} on 480 sealed items" in text
+    assert "(3 seeds)" in text
+    assert "of what the full pool gains" in text
+    assert "Noise floor" in text
+    assert "iterations 4 of 4 (1 given back)" in text
+    assert "our failure" in text
+    best = next(line for line in summary.attempts if line.best)
+    assert re.search(rf"{best.n} ★ +scored", printed(summary))
+    for reference in summary.references:
+        assert reference.name in text
+        assert f"{sealed.mean - reference.sealed:+.3f}" in text
+    for benchmark in made.BENCHMARKS:
+        assert benchmark in text
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize("width", [40, 64, 80, 120, 200])
+def test_no_line_is_wider_than_the_window(summary: Summary, width: int, terminal: bool) -> None:
+    lines = COLOUR.sub("", printed(summary, width=width, terminal=terminal)).splitlines()
+    assert [line for line in lines if cell_len(line) > width] == []
+    assert f"Record: {summary.folder}".replace(" ", "") in "".join(lines).replace(" ", "")
+
+
+def test_a_pipe_gets_neither_colours_nor_frames(summary: Summary) -> None:
+    text = printed(summary)
+    assert "\x1b" not in text
+    assert not set(text) & set("│─╭╰┌└")
+    assert "│" in printed(summary, terminal=True)
+
+
+def test_an_ascii_terminal_gets_ascii(summary: Summary) -> None:
+    text = printed(summary, terminal=True, encoding="ascii")
+    assert "+/-" in text
+    assert text.isascii()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize("width", [50, 80, 160])
+def test_agent_text_reaches_a_terminal_as_text_only(tmp_path: Path, terminal: bool, width: int) -> None:
+    record = RunRecord.create(tmp_path, made.made_spec(), None)
+    for n, text in enumerate(made.HOSTILE.values(), start=1):
+        made.write_attempt(record, n, note=text)
+        if n % 2:
+            made.write_score(record, n, 0.5)
+        else:
+            made.write_failure(record, n, failure=text)
+    raw = printed(summarize(record), width=width, terminal=terminal)
+    text = COLOUR.sub("", raw) if terminal else raw
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u202e\u2066]", text)
+    assert "owned" in text
+    assert "[red]" in text  # said, not obeyed
+    assert "title" not in text
+    assert "\u0301" * 5 not in text
+
+
+def test_a_huge_note_is_cut(tmp_path: Path) -> None:
+    record = RunRecord.create(tmp_path, made.made_spec(), None)
+    made.write_attempt(record, 1, note="\x1b" * 100_000 + "x" * 100_000)
+    assert len(printed(summarize(record), width=120)) < 5000
+
+
+def test_a_run_without_attempts_or_references(tmp_path: Path) -> None:
+    text = printed(summarize(RunRecord.create(tmp_path, made.made_spec(), None)))
+    assert "No attempts." in text
+    assert "unscored" in text
+    assert "harness finish" in text
+
+
+# -- plain text ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a \x1b[31mred\x1b[0m b", "a red b"),
+        ("\x1b]8;;https://evil.example\x1b\\link\x1b]8;;\x1b\\", "link"),
+        ("\x1b]52;c;ZXZpbA==\x07copied", "copied"),
+        ("a\x1bPdevice\x1b\\b", "ab"),
+        ("\x1b]0;never ends", ""),
+        ("\x9b31mred", "red"),
+        ("a\x1b", "a"),
+        ("one\r\ntwo\ttab\u2028three", "one two tab three"),
+        ("tag\U000e0041\u200d\ufeffs", "tags"),
+        ("日本語 é", "日本語 é"),
+    ],
+)
+def test_one_line_keeps_the_words(text: str, shown: str) -> None:
+    assert one_line(text, 100) == shown
+
+
+def test_one_line_is_cut_with_a_mark() -> None:
+    assert one_line("abcdef", 6) == "abcdef"
+    assert one_line("abcdefg", 6) == "abcde…"
+    assert one_line("äbcdefg", 6, ascii_only=True) == "?bcde."
+
+
+def test_visible_keeps_lines_and_writes_out_the_rest() -> None:
+    assert visible("a\r\n\tb\x1b[m") == "a\n\tb⟨U+001B⟩[m"
+    assert visible("if a:\u202e # é") == "if a:⟨U+202E⟩ # é"
