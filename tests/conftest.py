@@ -88,5 +88,3 @@ def open_loop(tmp_path: Path, cache: Path, registry: Registry) -> Callable[..., 
             yield loop
 
     return opened
-
-

@@ -6,16 +6,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from curation_plugins.api import Progress
-from curation_plugins.errors import WorkFailed
-from curation_plugins.selection import Selection, read_canonical
-from curation_sandbox.protocol import AttemptState, Feedback
-
 from curation_harness import feedback
 from curation_harness.record.models import AttemptResult, Scores, Timings, Truth
 from curation_harness.record.state import ledger
 from curation_harness.record.store import RunRecord
 from curation_harness.trial import Trial, TrialRunner
+from curation_plugins.api import Progress
+from curation_plugins.errors import WorkFailed
+from curation_plugins.selection import Selection, read_canonical
+from curation_sandbox.protocol import AttemptState, Feedback
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import psutil
-from curation_plugins import assets as task_assets
-from curation_plugins.registry import Registry
-from curation_sandbox.errors import CurationError
-from curation_sandbox.spec import format_size, parse_size
 
 from curation_harness import plan as plans
 from curation_harness import provenance, seeds
 from curation_harness.launch import find_image
 from curation_harness.plan import LaunchOptions
+from curation_plugins import assets as task_assets
+from curation_plugins.registry import Registry
+from curation_sandbox.errors import CurationError
+from curation_sandbox.spec import format_size, parse_size
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from curation_plugins.config import FeedbackRules
-from curation_sandbox.protocol import Feedback, ReferenceScore, Score
-
 from curation_harness.record.models import ReferenceTable, Scores
 from curation_harness.record.summary import floor, reference_line
+from curation_plugins.config import FeedbackRules
+from curation_sandbox.protocol import Feedback, ReferenceScore, Score
 
 TOLD_REFERENCES = ("base", "random", "source-balanced", "full")
 """References made from planted truth are not told: their scores would hint at how much is wrong in the pool."""

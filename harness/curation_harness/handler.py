@@ -7,6 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from curation_harness.attempts import AttemptRunner
+from curation_harness.clock import AgentClock
+from curation_harness.record.events import now
+from curation_harness.record.models import AttemptResult, AttemptSubmission, Refusal
+from curation_harness.record.state import ledger
+from curation_harness.record.store import RunRecord
+from curation_harness.signals import SignalDesk
+from curation_harness.work import HostWork
 from curation_plugins import selection as selections
 from curation_plugins.api import Scaffold, Task
 from curation_plugins.errors import SubmissionRefused
@@ -28,15 +36,6 @@ from curation_sandbox.protocol import (
     TaskView,
 )
 from curation_sandbox.submit_server import HandlerError
-
-from curation_harness.attempts import AttemptRunner
-from curation_harness.clock import AgentClock
-from curation_harness.record.events import now
-from curation_harness.record.models import AttemptResult, AttemptSubmission, Refusal
-from curation_harness.record.state import ledger
-from curation_harness.record.store import RunRecord
-from curation_harness.signals import SignalDesk
-from curation_harness.work import HostWork
 
 QUARANTINE_AFTER = 2
 """Content on which the harness failed this often is not tried again: crashing a trainer is no free retry."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from curation_plugins.api import Progress
-
 from curation_harness.record import files
 from curation_harness.record.models import (
     Headline,
@@ -20,6 +18,7 @@ from curation_harness.record.scores import over_seeds, pool_splits, recovered_sh
 from curation_harness.record.state import best
 from curation_harness.record.store import RunRecord, read
 from curation_harness.trial import TrialRunner
+from curation_plugins.api import Progress
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from curation_plugins import assets as task_assets
-from curation_plugins.api import AgentLaunch, Task
-from curation_plugins.registry import Registry
-from curation_sandbox import engine as engines
-from curation_sandbox import images
-
 from curation_harness import plan as plans
 from curation_harness import references
 from curation_harness.errors import HarnessError, OptionInvalid, RecordInvalid
@@ -25,6 +19,12 @@ from curation_harness.rerun import Rerun, SubmissionRerunner
 from curation_harness.run import Parts, RunLoop, interruptible
 from curation_harness.trial import TrialRunner
 from curation_harness.watcher import Watcher
+from curation_plugins import assets as task_assets
+from curation_plugins.api import AgentLaunch, Task
+from curation_plugins.registry import Registry
+from curation_sandbox import engine as engines
+from curation_sandbox import images, reaper
+from curation_sandbox.errors import EngineUnavailable
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,8 @@ def _drive(
         watcher=watcher,
     )
     with ExitStack() as stack:
+        if resumed:
+            _remove_leftovers()
         loop = stack.enter_context(RunLoop(parts))
         stack.enter_context(interruptible(loop.stop))
         if resumed:
@@ -141,6 +143,16 @@ def _drive(
         final = loop.headline_phase()
     watcher.step("writing the report")
     return Outcome(record, final, write_report(record, task, assets))
+
+
+def _remove_leftovers() -> None:
+    """Remove containers and mounts of harness processes that died, this run's among them."""
+    try:
+        engine = engines.connect()
+    except EngineUnavailable:  # scoring needs no engine; mounts can be removed without one
+        engine = None
+    for leftover in reaper.leftovers(engine):
+        reaper.remove(leftover, engine)
 
 
 def _refuse_ended(record: RunRecord) -> None:

@@ -11,10 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from curation_plugins import config
-from curation_plugins.api import Agent, AgentLaunch, AgentRequest, Engine, Scaffold, Task
-from curation_plugins.registry import Registry
-
 from curation_harness import provenance, seeds
 from curation_harness.errors import OptionInvalid, RunExists, RunFolderUnusable
 from curation_harness.record.events import now
@@ -26,6 +22,9 @@ from curation_harness.record.models import (
     RunSpec,
     ScaffoldUsed,
 )
+from curation_plugins import config
+from curation_plugins.api import Agent, AgentLaunch, AgentRequest, Engine, Scaffold, Task
+from curation_plugins.registry import Registry
 
 RUN_ID = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
 

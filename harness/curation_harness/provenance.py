@@ -12,10 +12,10 @@ from functools import cache
 from pathlib import Path
 
 import psutil
-from curation_plugins.api import Task
-from curation_sandbox import __version__
 
 from curation_harness.record.models import CodeRevision, Hardware
+from curation_plugins.api import Task
+from curation_sandbox import __version__
 
 PACKAGES = (
     "accelerate",

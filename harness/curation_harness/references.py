@@ -6,10 +6,6 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from curation_plugins import assets as task_assets
-from curation_plugins import selection as selections
-from curation_plugins.api import Progress, Task
-
 from curation_harness import provenance, seeds
 from curation_harness.attempts import against_truth
 from curation_harness.errors import ReferencesInvalid
@@ -18,6 +14,9 @@ from curation_harness.record.events import now
 from curation_harness.record.models import FORMAT, ReferenceArm, ReferenceSeed, ReferenceTable
 from curation_harness.record.store import read
 from curation_harness.trial import TrialRunner
+from curation_plugins import assets as task_assets
+from curation_plugins import selection as selections
+from curation_plugins.api import Progress, Task
 
 
 def folder(cache: Path, task: Task, assets: Path) -> Path:

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from curation_plugins import assets as task_assets
-from curation_plugins.api import Progress
-
 from curation_harness import provenance
 from curation_harness.record import files
 from curation_harness.record.events import now
 from curation_harness.record.models import AttemptResult, CodeRevision, Entry, Hardware
 from curation_harness.record.store import RunRecord
 from curation_harness.trial import TrialRunner
+from curation_plugins import assets as task_assets
+from curation_plugins.api import Progress
 
 Verdict = Literal["equal", "within-epsilon", "differs"]
 

@@ -19,11 +19,6 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from curation_plugins.api import AgentLaunch, Engine, EngineSession, Scaffold, Task
-from curation_plugins.errors import WorkFailed
-from curation_sandbox.blobs import BlobStore
-from curation_sandbox.submit_server import SubmitServer
-
 from curation_harness.attempts import AttemptRunner
 from curation_harness.clock import AgentClock
 from curation_harness.handler import RunHandler
@@ -36,6 +31,10 @@ from curation_harness.signals import SignalDesk
 from curation_harness.trial import TrialRunner
 from curation_harness.watcher import Watcher
 from curation_harness.work import HostWork
+from curation_plugins.api import AgentLaunch, Engine, EngineSession, Scaffold, Task
+from curation_plugins.errors import WorkFailed
+from curation_sandbox.blobs import BlobStore
+from curation_sandbox.submit_server import SubmitServer
 
 POLL_SECONDS = 0.1
 DONE_SECONDS = 5.0
@@ -159,9 +158,7 @@ class RunLoop:
         known = {event.data["n"] for event in self.record.events.of("accepted")}
         for submission in self.record.submissions():
             if submission.n not in known:  # its folder was published; the crash came before the event
-                self.record.events.append(
-                    "accepted", n=submission.n, digest=submission.digest, rows=submission.rows
-                )
+                self.record.events.append("accepted", n=submission.n, digest=submission.digest, rows=submission.rows)
         told = {event.data["n"] for event in self.record.events.of("attempt-scored", "attempt-failed")}
         for result in self.record.results():
             if result.n not in told and result.public is not None:

@@ -9,6 +9,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from curation_harness.record import files
+from curation_harness.record.state import ledger
+from curation_harness.record.store import RunRecord
+from curation_harness.work import HostWork
 from curation_plugins import selection as selections
 from curation_plugins.api import EngineSession, Progress, Task
 from curation_plugins.errors import SubmissionRefused, WorkerReplyInvalid, WorkFailed
@@ -16,11 +20,6 @@ from curation_plugins.jobs import SignalJob, SignalResult
 from curation_plugins.selection import Selection
 from curation_sandbox.protocol import SignalView
 from curation_sandbox.submit_server import HandlerError
-
-from curation_harness.record import files
-from curation_harness.record.state import ledger
-from curation_harness.record.store import RunRecord
-from curation_harness.work import HostWork
 
 
 @dataclass

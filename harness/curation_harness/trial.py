@@ -9,12 +9,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from curation_harness.record.models import Scores
+from curation_harness.record.scores import aggregate, read_items
 from curation_plugins.api import EngineSession, Progress, Task
 from curation_plugins.errors import WorkerReplyInvalid
 from curation_plugins.jobs import EvaluateJob, EvaluateResult, Split, TrainJob, TrainResult
-
-from curation_harness.record.models import Scores
-from curation_harness.record.scores import aggregate, read_items
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,9 @@ grep -q '^agent:' /etc/passwd || {
 }
 mkdir -p /home/agent /workspace /pool /run/curation /usr/share/curation
 chown 1000:1000 /home/agent /workspace
+# Mount point of the submit command: the root is read-only at run time, so it must be there now.
+: >/usr/local/bin/curate
+chmod 0755 /usr/local/bin/curate
 # Nothing may raise its rights: no-new-privileges already says so, this says it again.
 find / -xdev -perm /6000 -type f -exec chmod a-s {} +
 dpkg-query -W >/usr/share/curation/packages.txt

@@ -10,12 +10,15 @@ done </mnt/packages.txt
 [ -n "$missing" ] || exit 0
 
 export DEBIAN_FRONTEND=noninteractive
-if [ -s /run/secrets/aptconf ]; then export APT_CONFIG=/run/secrets/aptconf; fi
-set -- -o APT::Install-Recommends=false -o Dir::Etc::sourceparts=/etc/apt/sources.list.d
-if [ -s /run/secrets/sources ]; then
-    set -- "$@" -o Dir::Etc::sourcelist=/run/secrets/sources -o Dir::Etc::sourceparts=-
+if [ -s /dev/shm/aptconf ]; then export APT_CONFIG=/dev/shm/aptconf; fi
+# User=root: apt's own user could not read the secrets.
+set -- -o APT::Install-Recommends=false -o APT::Sandbox::User=root -o Acquire::Check-Valid-Until=false
+# The sources are for one release; an image of another one keeps its own.
+release=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+if [ -s /dev/shm/sources ] && grep -q " $release main" /dev/shm/sources; then
+    set -- "$@" -o Dir::Etc::sourcelist=/dev/shm/sources -o Dir::Etc::sourceparts=-
 fi
-if [ -s /run/secrets/ca ]; then set -- "$@" -o Acquire::https::CAInfo=/run/secrets/ca; fi
+if [ -s /dev/shm/ca ]; then set -- "$@" -o Acquire::https::CAInfo=/dev/shm/ca; fi
 apt-get "$@" update -qq
 # shellcheck disable=SC2086 # a list of words is meant
 apt-get "$@" install -y -qq $missing >/dev/null

@@ -2,12 +2,17 @@
 # Build step: the locked Python packages, in a virtual environment at /opt/python that is first in PATH.
 set -eu
 touch /dev/shm/begin
-if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca SSL_CERT_FILE=/run/secrets/ca; fi
-if [ -s /run/secrets/pipconf ]; then export PIP_CONFIG_FILE=/run/secrets/pipconf; fi
+if [ -s /dev/shm/ca ]; then export PIP_CERT=/dev/shm/ca SSL_CERT_FILE=/dev/shm/ca; fi
+if [ -s /dev/shm/pipconf ]; then export PIP_CONFIG_FILE=/dev/shm/pipconf; fi
 python3 -m venv /opt/python
 /opt/python/bin/pip install --quiet --no-cache-dir --no-compile --no-deps --only-binary :all: \
     --disable-pip-version-check --require-hashes -r /mnt/requirements.txt
 site=$(/opt/python/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+# A program that sets its own PATH gets Debian's python3: it shall find the same packages.
+system=$(/usr/bin/python3 -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+mkdir -p "$system"
+echo "$site" >"$system/curation.pth"
+ln -s /opt/python/bin/python /usr/local/bin/python
 # Tests of libraries: a fifth of the size, used by nobody here.
 rm -rf "$site/pandas/tests" "$site/pyarrow/tests"
 find "$site/sklearn" "$site/scipy" -type d -name tests -prune -exec rm -rf {} +

@@ -91,14 +91,14 @@ class ProblemList:
         else:
             self.unlisted += 1
 
-    def __bool__(self) -> bool:
-        return bool(self.listed)
+    def __len__(self) -> int:
+        return len(self.listed) + self.unlisted
 
 
 class SubmissionRefused(Exception):
     """An agent's submission is not accepted; carries every reason."""
 
     def __init__(self, problems: ProblemList) -> None:
-        super().__init__(f"{len(problems.listed) + problems.unlisted} problem(s)")
+        super().__init__(f"{len(problems)} problem(s)")
         self.problems = tuple(problems.listed)
         self.more_problems = problems.unlisted

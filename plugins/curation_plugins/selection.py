@@ -19,6 +19,9 @@ from curation_plugins.errors import ProblemList, SubmissionRefused
 MAX_LINE = 4096
 """Bytes; no honest line comes near it."""
 
+GIVE_UP = 10_000
+"""Problems after which reading ends: a file of millions of bad lines must not keep the host busy."""
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -70,6 +73,8 @@ def parse(data: Path, rules: SubmissionRules, pool_rows: int) -> Selection:
         raise SubmissionRefused(problems)
     chosen: dict[int, float] = {}
     for line, entry in _entries(data, problems):
+        if len(problems) > GIVE_UP:
+            break
         row, weight = _row_and_weight(entry, line, rules, problems)
         if row is None:
             continue
@@ -125,6 +130,8 @@ def _entries(data: Path, problems: ProblemList) -> Iterator[tuple[int, object]]:
             except (ValueError, RecursionError):
                 what = 'neither a row id nor a JSON object such as {"row": 12}'
                 problems.add("not-a-row", what, line)
+                if len(problems) > GIVE_UP:
+                    return
 
 
 def _row_and_weight(

@@ -109,16 +109,13 @@ def judge(seen: dict[str, Any]) -> Iterator[Property]:
     yield _inside("no new privileges", seen["no_new_privs"] == "1", f"NoNewPrivs {seen['no_new_privs']}")
     yield _inside("system call filter", seen["seccomp"] == "2", f"Seccomp {seen['seccomp']}")
     yield _inside("not root", seen["uid"] == 1000 and seen["gid"] == 1000, f"uid {seen['uid']}, gid {seen['gid']}")
-    for folder in ("/", "/etc", "/pool", "/run/curation"):
-        outcome = seen["written"][folder]
-        yield _inside(f"cannot write {folder}", outcome in ("EROFS", "EACCES"), outcome)
-    for target in ("/", "/pool", "/run/curation", "/opt/look_around.py"):
-        options = seen["mounts"].get(target, [])
-        yield _inside(f"{target} mounted read-only", "ro" in options, ",".join(options) or "not a mount")
+    for target in ("/", "/pool", "/run/curation"):
+        options, outcome = seen["mounts"].get(target, []), seen["written"][target]
+        holds = "ro" in options and outcome in ("EROFS", "EACCES")
+        yield _inside(f"{target} read-only", holds, f"{','.join(options) or 'not a mount'}; writing: {outcome}")
     yield from _flags(seen)
-    for name, outcome in {**seen["calls"], **seen["families"]}.items():
-        refused = outcome in ("EPERM", "ENOSYS", "EACCES")
-        yield _inside(f"{name} refused", refused, outcome)
+    yield _refused("system calls refused", seen["calls"])
+    yield _refused("socket families refused", seen["families"])
     for folder in ("/workspace", "/tmp"):
         outcome = seen["written"][folder]
         yield _inside(f"{folder} writable", outcome == "written", outcome)
@@ -153,6 +150,11 @@ def _seen(engine: Engine, spec: ContainerSpec) -> dict[str, Any]:
 def _inside(name: str, holds: bool, detail: str) -> Property:
     fix = "Do not run agents on this engine; report this with `docker info` and the kernel's version."
     return _checked(name, holds, detail, fix)
+
+
+def _refused(name: str, outcomes: dict[str, str]) -> Property:
+    allowed = [one for one, outcome in outcomes.items() if outcome not in ("EPERM", "ENOSYS", "EACCES")]
+    return _inside(name, not allowed, f"allowed: {', '.join(allowed)}" if allowed else ", ".join(outcomes))
 
 
 def _flags(seen: dict[str, Any]) -> Iterator[Property]:

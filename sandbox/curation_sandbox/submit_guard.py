@@ -26,6 +26,8 @@ from curation_sandbox.protocol import PROTOCOL_VERSION, ErrorReply
 OnError = Callable[[str], None]
 """Told the full traceback of a failure of ours."""
 
+FAILED = "the harness failed, not your request; the host was told. Try again later."
+
 _CLOSING_SECONDS = 0.3
 """When the server stops: how long a connection without a running request may take to close."""
 
@@ -137,9 +139,8 @@ class Gate:
         except ClientDisconnect:
             pass  # nobody is left to answer
         except Exception:
-            try:
+            if not exchange.started:  # else the application reported and answered, and only then raised
                 self._on_error(traceback.format_exc())
-            finally:
                 await exchange.fail()
 
     async def _pace(self) -> None:
@@ -164,7 +165,7 @@ class _Exchange:
         self._room = None if scope["method"] == "PUT" else limits.json_bytes
         self._deadline = asyncio.get_running_loop().time() + limits.body_seconds
         self._body_done = False
-        self._started = False
+        self.started = False
 
     async def receive(self) -> Message:
         if self._body_done:
@@ -189,7 +190,7 @@ class _Exchange:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self._started = True
+            self.started = True
             headers = list(message.get("headers", []))
             headers.append((b"curation-protocol", PROTOCOL_VERSION.encode()))
             if not self._body_done:
@@ -210,13 +211,10 @@ class _Exchange:
         self._body_done = message["type"] == "http.disconnect" or not message.get("more_body", False)
 
     async def fail(self) -> None:
-        """Answer 500 where no answer was begun. Says nothing of what went wrong: that is for the host."""
-        if self._started:
-            return
+        """Answer 500 where the application, which answers for its own failures, did not."""
         headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
         await self.send({"type": "http.response.start", "status": 500, "headers": headers})
-        message = "the harness failed, not your request; the host was told. Try again later."
-        await self.send({"type": "http.response.body", "body": error_body("ours", message)})
+        await self.send({"type": "http.response.body", "body": error_body("ours", FAILED)})
 
 
 def _raw_reply(status: str, error: str, message: str) -> bytes:

@@ -25,7 +25,8 @@ import uvicorn
 
 from curation_sandbox.blobs import BlobStore
 from curation_sandbox.errors import ContainerFailed, SocketPathTooLong
-from curation_sandbox.submit_app import Desk, HandlerError, KeptReply, SubmitHandler, build_app
+from curation_sandbox.submit_app import build_app
+from curation_sandbox.submit_desk import Desk, HandlerError, KeptReply, SubmitHandler
 from curation_sandbox.submit_guard import Gate, Limits, OnError, guarded_protocol
 
 __all__ = ["HandlerError", "KeptReply", "Limits", "SubmitHandler", "SubmitServer", "openapi"]
@@ -80,7 +81,7 @@ class SubmitServer:
 
     def __enter__(self) -> SubmitServer:
         listener = self._listen()
-        desk = Desk(self._handler, self._blobs, self._limits, self._replies)
+        desk = Desk(self._handler, self._blobs, self._limits, self._replies, self._on_error)
         server = uvicorn.Server(self._config(desk))
         thread = threading.Thread(
             target=server.run, args=([listener],), name="submit-server", daemon=True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from curation_plugins.agents.programs.baseline.plan import METHODS, spread, steps
+from curation_plugins.agents.programs.baseline.plan import FIRST_CHOICE, METHODS, spread, steps
 from curation_plugins.agents.programs.baseline.selection import (
     combined,
     k_center,
@@ -47,7 +48,7 @@ def make_pool(folder: Path, rows: list[dict[str, Any]], columns: dict[str, list[
                     "source": row.get("source", "one"),
                     "image": name,
                     "conversations": [
-                        {"from": "human", "value": "<image>\nWhat is it?"},
+                        {"from": "human", "value": "<image>\n" + row.get("question", "What is it?")},
                         {"from": "gpt", "value": row.get("text", f"thing {place}")},
                     ],
                 }
@@ -104,7 +105,7 @@ def test_similarity_top_takes_the_best_pairs_and_no_row_without_a_score(tmp_path
 def test_similarity_fraction_is_a_share_of_the_scored_rows(tmp_path: Path) -> None:
     scores = [place / 10 for place in range(10)] + [None] * 10
     pool = make_pool(tmp_path, plain_rows(20), {"image_text_similarity": scores})
-    kept = similarity_top.keep(pool, 0.5, 2, np.random.default_rng(0))
+    kept = similarity_top.best(pool, np.arange(20), 0.5, 2, np.random.default_rng(0))
     assert sorted(kept.tolist()) == [5, 6, 7, 8, 9]
 
 
@@ -183,8 +184,19 @@ def test_combined_keeps_only_what_passes_every_filter(tmp_path: Path) -> None:
     similarity = [0.9, 0.9] + [0.8] * 4 + [0.1] * 6
     loss = [1.0, 1.0, 1.1, 1.2, 9.0, 1.3] + [1.0] * 6
     pool = make_pool(tmp_path, rows, {"image_text_similarity": similarity, "base_loss": loss})
-    taken = chosen(combined.METHOD, pool, 5, fraction=0.5, bits=2, low=0.0, high=0.8)
+    taken = chosen(combined.METHOD, pool, 5, fraction=0.45, bits=2, low=0.0, high=0.8)
     assert taken == [0, 2, 3, 5]  # 1 copies 0, 4 is too hard, the others do not fit
+
+
+def test_combined_compares_losses_among_rows_that_ask_the_same(tmp_path: Path) -> None:
+    easy, hard, rare = combined.ALIKE, combined.ALIKE, 4
+    questions = ["easy"] * easy + ["hard"] * hard + [f"rare {n}" for n in range(rare)]
+    loss = [*np.linspace(0, 1, easy), *np.linspace(5, 6, hard), *np.linspace(2, 3, rare)]
+    rows = [{"text": f"row {n}", "question": question} for n, question in enumerate(questions)]
+    columns = {"image_text_similarity": [0.5] * len(rows), "base_loss": loss}
+    pool = make_pool(tmp_path, rows, columns)
+    taken = chosen(combined.METHOD, pool, len(rows), fraction=1.0, low=0.0, high=0.5)
+    assert Counter(questions[row].split()[0] for row in taken) == {"easy": 10, "hard": 10, "rare": 2}
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
@@ -277,3 +289,21 @@ def test_few_iterations_still_get_the_combined_method_and_the_control_first(
     assert names[0] == ("random" if iterations > 1 else "combined")
     plan = list(steps(METHODS, iterations, 0))
     assert {step.method.name for step in plan[: len(METHODS)]} == {m.name for m in METHODS}
+
+
+def test_the_docs_tell_every_method_its_source_and_the_order_of_choice() -> None:
+    whole = (Path(__file__).parents[2] / "docs" / "agents.md").read_text()
+    text = whole[whole.index("## The baseline") :]
+    places = []
+    for method in METHODS:
+        row = next(line for line in text.splitlines() if line.startswith(f"| `{method.name}` |"))
+        places.append(text.index(row))
+        for paper in re.findall(r"arXiv:\d+\.\d+", method.citation):
+            assert paper in row
+        for parameter in method.settings[0]:
+            assert f"`{parameter}`" in row
+    assert places == sorted(places)
+    told = " ".join(text.split())
+    assert ", ".join(f"`{name}`" for name in FIRST_CHOICE) in told
+    four = [method.name for method in spread(METHODS, 4)]
+    assert f"four iterations are: {', '.join(four)}" in told

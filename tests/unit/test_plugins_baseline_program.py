@@ -36,7 +36,7 @@ from curation_sandbox.protocol import (
     SubmitRequest,
     TaskView,
 )
-from curation_sandbox.submit_app import HandlerError
+from curation_sandbox.submit_desk import HandlerError
 from curation_sandbox.submit_server import SubmitServer
 
 ROWS = 60

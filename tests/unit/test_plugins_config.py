@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ def test_wrong_key_is_named_with_its_line(tasks: Path, change: dict[str, Any], s
 def test_line_is_that_of_the_layer_that_has_the_key(tasks: Path) -> None:
     write(tasks, "mine", yaml.safe_dump({**MINIMAL, "budgets": {"refunds": -1}}, sort_keys=False))
     top = write(tasks, "top", "extends: mine\nname: top\nbudgets:\n  iterations: 3\n")
-    with pytest.raises(ConfigInvalid, match=rf"\({tasks}/mine/task.yaml, line 9\)"):
+    with pytest.raises(ConfigInvalid, match=rf"\({tasks}/mine/task.yaml, line 10\)"):
         load(top)
 
 
@@ -177,17 +178,25 @@ json_values = st.recursive(
 )
 
 
-@given(st.dictionaries(st.sampled_from(sorted(TaskConfig.model_fields)) | st.text(max_size=8), json_values, max_size=4))
-def test_any_tree_is_a_config_or_a_named_error(tree: dict[str, Any]) -> None:
+keys = st.sampled_from(sorted(TaskConfig.model_fields)) | st.text(max_size=8)
+
+
+def refusal(resolved: Callable[[], TaskConfig]) -> str:
+    """What ConfigInvalid says; "" if all is well. Any other error is a bug."""
     try:
-        resolve({**MINIMAL, **tree}, (), origin="tree")
+        resolved()
     except ConfigInvalid as error:
-        assert str(error).startswith("tree: ")
+        return str(error)
+    return ""
+
+
+@given(st.dictionaries(keys, json_values, max_size=4))
+def test_any_tree_is_a_config_or_a_named_error(tree: dict[str, Any]) -> None:
+    said = refusal(lambda: resolve({**MINIMAL, **tree}, (), origin="tree"))
+    assert not said or said.startswith("tree: ")
 
 
 @given(st.text(max_size=40))
 def test_any_text_is_a_config_or_a_named_error(text: str) -> None:
-    try:
-        override(TaskConfig.model_validate(MINIMAL), [text])
-    except ConfigInvalid as error:
-        assert "--set" in str(error)
+    said = refusal(lambda: override(TaskConfig.model_validate(MINIMAL), [text]))
+    assert not said or "--set" in said

@@ -8,15 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from curation_plugins import builtin, paths, registry
+from curation_plugins import paths, registry
 from curation_plugins.contracts.registered import HEAVY
 from curation_plugins.errors import UnknownName
-from curation_plugins.hookspecs import (
-    register_agents,
-    register_engines,
-    register_scaffolds,
-    register_tasks,
-)
 
 HEADER = """
 from curation_plugins import hookimpl
@@ -81,7 +75,10 @@ def test_installed_package_brings_its_objects(site: Site) -> None:
         ("import sys; sys.exit('bye')", "SystemExit: bye"),
         (f"{HEADER}\n@hookimpl\ndef register_scafolds(register): pass", "register_scafolds"),
         (f"{HEADER}\n@hookimpl\ndef register_scaffolds(registry): pass", "registry"),
-        (f"{HEADER}\n@hookimpl\ndef register_scaffolds(register): register('strict')", "registered a str as scaffold"),
+        (
+            f"{HEADER}\n@hookimpl\ndef register_scaffolds(register): register('strict')",
+            "registered a str as scaffold",
+        ),
         (f"{HEADER}\n@hookimpl\ndef register_agents(register): register(Strict())", "registered a Strict as agent"),
         (f"{HEADER}\n@hookimpl\ndef register_tasks(register): raise OSError('no disk')", "OSError: no disk"),
     ],
@@ -122,7 +119,7 @@ def test_objects_before_the_wrong_one_stay(site: Site) -> None:
 
 
 def test_unknown_name_suggests_the_nearest() -> None:
-    with pytest.raises(UnknownName, match="no task is called 'prob'. Did you mean .*probe"):
+    with pytest.raises(UnknownName, match=r"no task is called 'prob'\. Did you mean .*probe"):
         registry.build().tasks.get("prob")
 
 
@@ -152,12 +149,44 @@ def test_broken_task_file_is_named_with_line_and_the_other_builtins_stay(
     assert built.tasks.get("probe")
 
 
-def test_every_hook_is_used_by_the_builtin_plugin() -> None:
-    hooks = (register_tasks, register_agents, register_scaffolds, register_engines)
-    assert all(hasattr(builtin, hook.__name__) for hook in hooks)
-    built = registry.build()
-    kinds = (built.tasks, built.agents, built.scaffolds, built.engines)
-    assert all("curation-harness" in {kind.provider(thing.name).distribution for thing in kind} for kind in kinds[1:])
+HOOK = """
+from curation_plugins import hookimpl
+from {module} import {base}
+
+class Mine({base}):
+    name = "mine"
+
+@hookimpl
+def {hook}(register):
+    register(Mine({arguments}))
+"""
+
+
+def test_hook_register_tasks(site: Site) -> None:
+    arguments = "load(TASKS / 'probe' / 'task.yaml')"
+    code = HOOK.format(module="curation_probe.task", base="ProbeTask", hook="register_tasks", arguments=arguments)
+    site.install(
+        "my-plugin", f"from curation_plugins.config import load\nfrom curation_probe.task import TASKS\n{code}"
+    )
+    assert registry.build().tasks.provider("mine").distribution == "my-plugin"
+
+
+def test_hook_register_agents(site: Site) -> None:
+    module, base = "curation_plugins.agents.nop", "NopAgent"
+    site.install("my-plugin", HOOK.format(module=module, base=base, hook="register_agents", arguments=""))
+    assert registry.build().agents.provider("mine").distribution == "my-plugin"
+
+
+def test_hook_register_scaffolds(site: Site) -> None:
+    module, base = "curation_plugins.scaffolds.open", "OpenScaffold"
+    site.install("my-plugin", HOOK.format(module=module, base=base, hook="register_scaffolds", arguments=""))
+    assert registry.build().scaffolds.provider("mine").distribution == "my-plugin"
+
+
+def test_hook_register_engines(site: Site) -> None:
+    module, base = "curation_plugins.engines.local", "LocalEngine"
+    site.install("my-plugin", HOOK.format(module=module, base=base, hook="register_engines", arguments=""))
+    assert registry.build().engines.provider("mine").distribution == "my-plugin"
 
 
 def test_building_loads_nothing_heavy() -> None:

@@ -122,7 +122,7 @@ def test_worker_past_its_time_is_killed(tmp_path: Path, fault: str, setting: str
 
 
 def test_progress_keeps_a_slow_worker_alive(tmp_path: Path) -> None:
-    bench = ProbeBench(tmp_path, ("recipe.delay_seconds=1.2", "workers.silence_seconds=0.6"))
+    bench = ProbeBench(tmp_path, ("recipe.delay_seconds=4", "workers.silence_seconds=2"))
     heard: list[tuple[str, float]] = []
     with bench.open() as session:
         spec, job = bench.task.worker("train"), bench.train_job()
@@ -268,7 +268,7 @@ bench.train(bench.open())
     finally:
         harness.kill()
         harness.wait()
-    assert wait_until(lambda: all(gone(pid) for pid in family), 5)
+    assert wait_until(lambda: all(gone(pid) for pid in family))
 
 
 def test_leftovers_in_temporary_folder_go_with_the_worker(tmp_path: Path) -> None:

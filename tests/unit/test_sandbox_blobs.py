@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from submit_bench import sha
 
 from curation_sandbox.blobs import BlobRejected, BlobStore
 from curation_sandbox.errors import DiskFull
+from submit_bench import sha
 
 BLOCK = 4096
 
@@ -64,9 +64,10 @@ def test_broken_off_upload_leaves_nothing(store: BlobStore, tmp_path: Path, offs
 
 
 def test_oversize_stops_before_the_disk(store: BlobStore, tmp_path: Path) -> None:
-    with pytest.raises(BlobRejected, match="larger than 10000"), store.upload(sha(b"x")) as upload:
+    with store.upload(sha(b"x")) as upload:
         upload.write(b"x" * 9_999)
-        upload.write(b"xx")
+        with pytest.raises(BlobRejected, match="larger than 10000"):
+            upload.write(b"xx")
     assert files(tmp_path) == []
     assert store.charged == 0
 

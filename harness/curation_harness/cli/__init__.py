@@ -8,6 +8,7 @@ import traceback
 from typing import Any
 
 import click
+
 from curation_sandbox import __version__
 from curation_sandbox.errors import CurationError
 

@@ -6,13 +6,13 @@ import json
 import sys
 
 import click
-from curation_sandbox import conformance
-from curation_sandbox.conformance import Property
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from curation_harness.cli.options import as_json
+from curation_sandbox import conformance
+from curation_sandbox.conformance import Property
 
 
 @click.command()

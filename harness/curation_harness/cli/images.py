@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from curation_sandbox import images as store
-from curation_sandbox.images import ImageRef
-from curation_sandbox.spec import format_size
 from rich.console import Console
 from rich.table import Table
 
 from curation_harness.cli.options import as_json
+from curation_sandbox import images as store
+from curation_sandbox.images import ImageRef
+from curation_sandbox.spec import format_size
 
 
 @click.group()

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from curation_plugins import registry as registries
-from curation_plugins.registry import Registry
 
 from curation_harness import places
 from curation_harness.record.store import RunRecord, run_ids
+from curation_plugins import registry as registries
+from curation_plugins.registry import Registry
 
 F = TypeVar("F", bound=Callable[..., Any])
 

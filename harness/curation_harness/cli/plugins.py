@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from typing import Any
 
 import click
-from curation_plugins.api import Task
-from curation_plugins.registry import Kind
 from rich.console import Console
 from rich.table import Table
 
 from curation_harness.cli.options import as_json, load_registry
+from curation_plugins.api import Task
+from curation_plugins.registry import Kind
 
 
 def _summary(thing: Any) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from curation_plugins import assets as task_assets
-from curation_plugins import config
 from rich.console import Console
 from rich.table import Table
 
@@ -18,6 +16,8 @@ from curation_harness.cli.options import as_json, load_registry
 from curation_harness.record import files
 from curation_harness.record.models import ReferenceTable
 from curation_harness.record.summary import floor, reference_line
+from curation_plugins import assets as task_assets
+from curation_plugins import config
 
 
 @click.command()

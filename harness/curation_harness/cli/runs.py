@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 
 import click
-from curation_plugins import assets as task_assets
-from curation_sandbox.errors import CurationError
 from rich.console import Console
 from rich.table import Table
 
@@ -30,6 +28,8 @@ from curation_harness.record.store import RunRecord, run_ids
 from curation_harness.record.summary import summarize
 from curation_harness.report.html import write_report
 from curation_harness.report.terminal import SummaryView
+from curation_plugins import assets as task_assets
+from curation_sandbox.errors import CurationError
 
 
 @click.command()

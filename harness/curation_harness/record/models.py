@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import BaseModel, ConfigDict
+
 from curation_plugins.config import TaskConfig
 from curation_plugins.jobs import TrainResult
 from curation_sandbox.protocol import Budget, Feedback, PolicyFile, Problem, Score
-from pydantic import BaseModel, ConfigDict
 
 FORMAT = 1
 """Version of the run record."""

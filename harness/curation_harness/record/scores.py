@@ -8,11 +8,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from curation_harness.record.models import Interval, Recovered, Scores, SealedScore
 from curation_plugins.errors import WorkerReplyInvalid
 from curation_plugins.jobs import ItemResult
 from curation_sandbox.protocol import Score
-
-from curation_harness.record.models import Interval, Recovered, Scores, SealedScore
 
 
 def read_items(path: Path, benchmarks: Sequence[str]) -> list[ItemResult]:

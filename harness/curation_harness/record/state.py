@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from curation_sandbox.protocol import Budget
-
 from curation_harness.record.models import AttemptResult, RunStatus
 from curation_harness.record.store import RunRecord
+from curation_sandbox.protocol import Budget
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import statistics
 
-from curation_sandbox.protocol import Budget
-
 from curation_harness.record.models import (
     AttemptResult,
     Entry,
@@ -19,6 +17,7 @@ from curation_harness.record.models import (
 from curation_harness.record.scores import expected_maximum, noise_floor
 from curation_harness.record.state import best, ledger, status
 from curation_harness.record.store import RunRecord
+from curation_sandbox.protocol import Budget
 
 
 class AttemptLine(Entry):
@@ -64,6 +63,7 @@ class RandomSearch(Entry):
     best_so_far: tuple[float | None, ...]
     """After attempt 1, 2 …"""
     expected_maximum: tuple[float, ...]
+    """Of as many random selections as attempts were scored until then."""
 
 
 class Summary(Entry):
@@ -199,5 +199,8 @@ def _random_search(table: ReferenceTable | None, lines: tuple[AttemptLine, ...])
     return RandomSearch(
         draws=len(draws),
         best_so_far=tuple(so_far),
-        expected_maximum=tuple(expected_maximum(draws, k) for k in range(1, len(lines) + 1)),
+        expected_maximum=tuple(
+            expected_maximum(draws, max(1, sum(line.public is not None for line in lines[:k])))
+            for k in range(1, len(lines) + 1)
+        ),
     )

@@ -3,14 +3,12 @@
 ::
 
     /tmp/curation-harness-<uid>/slots/
-        guard                   locked for the moment of every change below
-        next                    number of the next ticket
-        ticket-000000000017     one for each run that waits; says which slots it would take
-        slot-gpu-0              one for each slot
+        ticket-00000017     one for each job that waits; says which slots it would take
+        slot-gpu-0          one for each slot
 
 Whoever waits or works holds a lock (flock) on its ticket or slot. The kernel drops it when the process ends,
-however it ends, so neither a dead waiter nor a dead worker's run blocks anybody. A waiter that is stopped
-(Ctrl-Z) keeps its ticket and is passed over.
+however it ends, so neither a dead waiter nor a dead worker's run blocks anybody. Nothing else is locked: a
+waiter that is stopped (Ctrl-Z) at whatever point keeps its ticket and is passed over.
 """
 
 from __future__ import annotations
@@ -18,6 +16,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -84,42 +83,44 @@ class SlotQueue:
                     told = True
                     waiting()
                 time.sleep(POLL_SECONDS)
-                os.utime(ticket)
+                os.utime(ticket_fd)
         finally:
             ticket.unlink(missing_ok=True)
             os.close(ticket_fd)
 
     def _draw_ticket(self, order: Sequence[Slot]) -> tuple[Path, int]:
-        with self._guarded():
-            counter = self.folder / "next"
-            text = counter.read_text() if counter.exists() else ""
-            # after a crash of the machine the counter may be empty or old
-            number = max([int(text) if text.isdigit() else 1, *(_number(t) + 1 for t in self._tickets())])
-            counter.write_text(str(number + 1))
-            ticket = self.folder / f"ticket-{number:012d}"
-            fd = os.open(ticket, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        """A ticket behind all others, which appears locked: an unlocked one counts as abandoned."""
+        fd, draft = tempfile.mkstemp(prefix=".draft-", dir=self.folder)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
             os.write(fd, " ".join(slot.name for slot in order).encode())
-        return ticket, fd
+            while True:
+                last = max((_number(ticket) for ticket in self._tickets()), default=0)
+                ticket = self.folder / f"ticket-{last + 1:08d}"
+                with suppress(FileExistsError):  # somebody else drew this number meanwhile
+                    ticket.hardlink_to(draft)
+                    return ticket, fd
+        except BaseException:
+            os.close(fd)
+            raise
+        finally:
+            Path(draft).unlink()
 
     def _take(self, order: Sequence[Slot], ticket: Path) -> tuple[Slot, int] | None:
         """A free slot that nobody before us would take, locked."""
-        with self._guarded():
-            taken_before = self._wanted_before(ticket)
-            for slot in order:
-                if slot.name not in taken_before and (fd := self._lock(slot)) is not None:
-                    return slot, fd
+        taken_before = self._wanted_before(ticket)
+        for slot in order:
+            if slot.name not in taken_before and (fd := self._lock(slot)) is not None:
+                return slot, fd
         return None
 
     def _wanted_before(self, ticket: Path) -> set[str]:
         wanted: set[str] = set()
         for other in self._tickets():
-            if other >= ticket:
+            if _number(other) >= _number(ticket):
                 break
             with suppress(FileNotFoundError):  # its owner may give it up at any moment
-                if _abandoned(other):
-                    other.unlink()
-                elif time.time() - other.stat().st_mtime < STOPPED_SECONDS:
+                if not _removed_as_abandoned(other) and time.time() - other.stat().st_mtime < STOPPED_SECONDS:
                     wanted |= set(other.read_text().split())
         return wanted
 
@@ -135,16 +136,7 @@ class SlotQueue:
         return fd
 
     def _tickets(self) -> list[Path]:
-        return sorted(self.folder.glob("ticket-*"))
-
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        fd = os.open(self.folder / "guard", os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(fd)
+        return sorted(self.folder.glob("ticket-*"), key=_number)
 
     def _make_folder(self) -> None:
         """Make it for this user alone: another user who made it first could hold every slot."""
@@ -162,11 +154,14 @@ def _number(ticket: Path) -> int:
     return int(ticket.name.removeprefix("ticket-"))
 
 
-def _abandoned(ticket: Path) -> bool:
-    """Whether the process that drew it is gone: then nobody holds its lock."""
+def _removed_as_abandoned(ticket: Path) -> bool:
+    """Remove a ticket that nobody has locked: the process that drew it is gone."""
     fd = os.open(ticket, os.O_RDWR)
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # only a holder of its lock removes a ticket, so this name cannot become another ticket's in between
+        if ticket.stat().st_ino == os.fstat(fd).st_ino:
+            ticket.unlink()
     except BlockingIOError:
         return False
     else:

@@ -61,9 +61,21 @@ def _total(members: list[psutil.Process], size: Callable[[psutil.Process], int])
 
 
 def kernel_kills() -> int:
-    """How often the kernel has killed for want of memory since it started, containers included."""
-    with contextlib.suppress(OSError, ValueError):
-        for line in Path("/proc/vmstat").read_text().splitlines():
-            if line.startswith("oom_kill "):
-                return int(line.split()[1])
+    """How often the kernel has killed for want of memory so far: in our control group where it counts, which
+    leaves other containers' kills out, else on the whole machine."""
+    for counter in (*_group_counters(), Path("/proc/vmstat")):
+        with contextlib.suppress(OSError, ValueError):
+            for line in counter.read_text().splitlines():
+                if line.startswith("oom_kill "):
+                    return int(line.split()[1])
     return 0
+
+
+def _group_counters() -> Iterator[Path]:
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, controllers, group = line.split(":", 2)
+            if controllers == "":
+                yield Path("/sys/fs/cgroup") / group.strip("/") / "memory.events"
+            elif controllers == "memory":
+                yield Path("/sys/fs/cgroup/memory") / group.strip("/") / "memory.oom_control"

@@ -54,8 +54,8 @@ def refusal(number: int, arguments: tuple[int, ...]) -> str:
 
 
 def calls() -> dict[str, str]:
-    column = 1 if platform.machine() == "aarch64" else 0
-    return {name: refusal(entry[column], entry[2]) for name, entry in CALLS.items()}
+    arm = platform.machine() == "aarch64"
+    return {name: refusal(on_arm if arm else on_x86, args) for name, (on_x86, on_arm, args) in CALLS.items()}
 
 
 def families() -> dict[str, str]:

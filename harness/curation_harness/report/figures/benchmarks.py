@@ -144,4 +144,4 @@ def _diagonal(axes: Axes) -> None:
     low, high = min(left, bottom), max(right, top)
     axes.plot([low, high], [low, high], color=GREY, linewidth=1, linestyle=":", zorder=0)
     axes.set(xlim=(low, high), ylim=(low, high), xlabel="public score", ylabel="sealed score")
-    axes.set_aspect("equal")
+    axes.set_aspect("equal", anchor="W")

@@ -100,9 +100,9 @@ def overlap(numbers: Sequence[int], matrix: Sequence[Sequence[float]]) -> str | 
         shown = range(0, len(numbers), step)
         axes.set_xticks(shown, [str(numbers[place]) for place in shown])
         axes.set_yticks(shown, [str(numbers[place]) for place in shown])
-        axes.set(xlabel="attempt", ylabel="attempt")
+        axes.set(xlabel="attempt", ylabel="attempt", anchor="W")
         axes.spines[:].set_visible(False)
-        figure.colorbar(image, ax=axes, label="shared rows / all rows of both", shrink=0.85)
+        figure.colorbar(image, cax=axes.inset_axes((1.04, 0.0, 0.04, 1.0)), label="shared rows / all rows of both")
         return svg(figure)
 
 

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,7 @@ from curation_plugins.api import Progress, RowCard, Task
 from curation_plugins.config import Frozen, TaskConfig, section
 from curation_plugins.jobs import Role, WorkerSpec
 from curation_probe import experiment
+from curation_probe.worker.probe_faults import FAULTS
 from curation_sandbox.protocol import SignalInfo
 
 _HERE: Final = Path(__file__).resolve().parent
@@ -37,8 +38,8 @@ class ProbeRecipe(Frozen):
     """Standard deviation of what the seed adds to the base model."""
     delay_seconds: float = Field(default=0.0, ge=0)
     """Makes every job this much slower."""
-    fault: str | None = None
-    """A name in ``worker/probe_faults.py``."""
+    fault: Literal[tuple(sorted(FAULTS))] | None = None  # type: ignore[valid-type]
+    """What goes wrong; ``worker/probe_faults.py`` says how."""
     fault_role: Role = "train"
     """Whose jobs the fault befalls."""
     interpreter: str | None = None

@@ -33,10 +33,10 @@ METHODS: tuple[Method, ...] = (
 FIRST_CHOICE = (
     "combined",
     "random",
-    "similarity-top",
     "loss-top",
-    "loss-band",
     "near-duplicates",
+    "similarity-top",
+    "loss-band",
     "source-balanced",
     "k-center",
 )

@@ -136,21 +136,21 @@ def describe(scene: Scene) -> str:
 def raise_base(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
     """A (prompt, answer) pair of the base model's own upbringing, about the same kinds of image."""
     if not scene.things:
-        if rng.random() < 0.4:
+        if rng.random() < 0.2:
             return "Describe the image.", describe(scene)
         if scene.word:
             return "Name the word.", scene.word
         return "Name the digit.", str(scene.value)
     kind = rng.random()
-    if kind < 0.17:
+    if kind < 0.07:
         return "Describe the image.", describe(scene)
-    if kind < 0.4:
+    if kind < 0.45:
         colour = pick(rng, tuple(COLOURS))
         places = [t.position for t in scene.things if t.colour == colour]
         return f"Find {colour}.", " and ".join(places) or "nowhere"
-    if kind < 0.65:
+    if kind < 0.62:
         return _at_place(scene, rng)
-    if kind < 0.75:
+    if kind < 0.70:
         return "Count the shapes.", str(len(scene.things))
     colour, shape, there = probe(scene, rng)
     return f"Any {colour} {shape}?", "yes" if there else "no"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -200,6 +201,16 @@ def short_values(result: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
     return {"values": result["values"][1:]}
 
 
+def sorted_values(result: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
+    """Gives the values in order of size, not in order of the rows (signal only)."""
+    return {"values": sorted(result["values"])}
+
+
+def unseeded(result: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
+    """Reports a loss that no seed decides."""
+    return {**result, "loss": random.SystemRandom().random()}
+
+
 BEFORE: dict[str, Any] = {
     "crash": crash,
     "killed": killed,
@@ -234,4 +245,8 @@ AFTER: dict[str, Any] = {
     "short-items": short_items,
     "other-benchmark": other_benchmark,
     "short-values": short_values,
+    "sorted-values": sorted_values,
+    "unseeded": unseeded,
 }
+
+FAULTS = (*BEFORE, *AFTER)

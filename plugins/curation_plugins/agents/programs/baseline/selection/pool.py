@@ -53,8 +53,8 @@ class Row:
     """Path below the pool folder."""
     text: str
     """Everything said in the row, lower-case words separated by single blanks."""
-    answer: str
-    """The last thing said, in the same form."""
+    question: str
+    """The first thing said, in the same form; "" in a row that is no dialogue."""
 
 
 class Pool:
@@ -140,6 +140,7 @@ def _is_numeric(value: object) -> bool:
 
 def _row(record: dict[str, Any]) -> Row:
     turns = [words(str(turn.get("value", ""))) for turn in record.get("conversations") or ()]
+    question = turns[0] if turns else ""
     if not turns:  # not a dialogue: whatever else the record holds
         content = {key: value for key, value in record.items() if key not in _LABELS}
         turns = [words(json.dumps(content, sort_keys=True))]
@@ -147,7 +148,7 @@ def _row(record: dict[str, Any]) -> Row:
     return Row(
         image=image if isinstance(image, str) else None,
         text=" ".join(turns),
-        answer=turns[-1] if turns else "",
+        question=question,
     )
 
 

@@ -13,14 +13,15 @@ def select(pool: Pool, count: int, rng: np.random.Generator, parameters: Paramet
 
     A fraction that holds fewer than ``count`` rows, such as 0, takes the ``count`` best.
     """
-    return draw(keep(pool, parameters["fraction"], count, rng), count, rng)
+    everything = np.arange(pool.size)
+    return draw(best(pool, everything, parameters["fraction"], count, rng), count, rng)
 
 
-def keep(pool: Pool, fraction: float, count: int, rng: np.random.Generator) -> Rows:
-    """The best ``fraction`` of the rows that have a score, at least ``count`` of them."""
-    similarity = pool.scalar("similarity")
+def best(pool: Pool, candidates: Rows, fraction: float, count: int, rng: np.random.Generator) -> Rows:
+    """The best ``fraction`` of the candidates that have a score, at least ``count`` of them."""
+    similarity = pool.scalar("similarity")[candidates]
     scored = int(np.sum(~np.isnan(similarity)))
-    return highest(similarity, max(count, round(fraction * scored)), rng)
+    return candidates[highest(similarity, max(count, round(fraction * scored)), rng)]
 
 
 METHOD = Method(

@@ -1,0 +1,61 @@
+"""The folders under ``images/``: what is in them, and what of it decides an image's content."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Final
+
+from curation_sandbox.apt_sources import SUITE
+
+REPOSITORY: Final = "curation-harness"
+BASE: Final = "base"
+
+_PACKAGE: Final = Path(__file__).resolve().parent
+_IN_WHEEL: Final = _PACKAGE / "_data" / "images"
+FOLDER: Final = _IN_WHEEL if _IN_WHEEL.is_dir() else _PACKAGE.parent.parent / "images"
+"""Beside the package in a wheel, else at the top of the checkout."""
+
+_NOT_INPUTS: Final = ("README.md", "requirements.in")
+
+
+def names() -> tuple[str, ...]:
+    """Images that can be built, ``base`` first."""
+    found = sorted(path.parent.name for path in FOLDER.glob("*/Dockerfile"))
+    return tuple(sorted(found, key=lambda name: (name != BASE, name)))
+
+
+def folder_of(name: str) -> Path:
+    return FOLDER / name
+
+
+def tag_of(name: str) -> str:
+    return f"{REPOSITORY}/{name}:latest"
+
+
+def debian_packages() -> list[str]:
+    """Names of the Debian packages of ``base``."""
+    lines = (folder_of(BASE) / "packages.txt").read_text(encoding="utf-8").splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def versions(folder: Path) -> dict[str, str]:
+    """Versions of what ``requirements.in`` names, from the lock beside it."""
+    if not (folder / "requirements.in").exists():
+        return {}
+    text = (folder / "requirements.in").read_text(encoding="utf-8")
+    asked = {line.split("=")[0].strip().lower() for line in text.splitlines() if line and line[0] != "#"}
+    lock = (folder / "requirements.txt").read_text(encoding="utf-8")
+    pins = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", lock, flags=re.MULTILINE)
+    return {"debian": SUITE, **{key: version for key, version in pins if key.lower() in asked}}
+
+
+def folder_digest(folder: Path) -> str:
+    """sha256 over the names and contents of the files that go into a build."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name not in _NOT_INPUTS and "__pycache__" not in path.parts:
+            content = path.read_bytes()
+            digest.update(f"{path.relative_to(folder)}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()

@@ -1,0 +1,137 @@
+"""Fixtures for tests against a real Docker engine.
+
+Most tests look out of one long-lived container (``box``), by further programs run in it; those that end or break a
+container start their own (``make_spec``). Skipped, all of them, only where no engine answers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from curation_sandbox import images, mounts
+from curation_sandbox.container import Container, ExecResult
+from curation_sandbox.engine import Engine, connect
+from curation_sandbox.errors import EngineUnavailable
+from curation_sandbox.spec import ContainerSpec, Limits, Mount
+from curation_sandbox.volumes import Volume
+
+MIB = 2**20
+LIMITS = Limits(
+    memory=128 * MIB,
+    cpus=0.5,
+    pids=64,
+    file_size=8 * MIB,
+    workspace_size=16 * MIB,
+    home_size=8 * MIB,
+    tmp_size=8 * MIB,
+    tmp_inodes=500,
+    shm_size=4 * MIB,
+    open_files=128,
+)
+MakeSpec = Callable[..., ContainerSpec]
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root on the host")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.containers)
+
+
+class Box(NamedTuple):
+    """The long-lived container, and the host's side of it."""
+
+    container: Container
+    folder: Path
+    """Host folder with ``pool``, ``sockets``, ``workspace``, ``home``."""
+
+    def run(self, *argv: str, user: str | None = None) -> ExecResult:
+        return self.container.exec(argv, user)
+
+    def sh(self, script: str, user: str | None = None) -> ExecResult:
+        return self.run("sh", "-c", script, user=user)
+
+    def python(self, code: str, user: str | None = None) -> Any:
+        """What the code printed, as JSON."""
+        result = self.run("python3", "-c", code, user=user)
+        assert result.code == 0, result.output.decode(errors="replace")
+        return json.loads(result.output)
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    try:
+        connected = connect()
+    except EngineUnavailable as error:
+        pytest.skip(f"no Docker engine: {error.message}")
+    with connected:
+        yield connected
+
+
+@pytest.fixture(scope="session")
+def image(engine: Engine) -> str:
+    """Id of the base image."""
+    return images.resolve(engine, "base").digest
+
+
+def lay_out(folder: Path) -> None:
+    """A run's folder, with what a hostile or careless host could have in a pool."""
+    for name in ("pool", "sockets"):
+        (folder / name).mkdir()
+    (folder / "pool" / "rows.jsonl").write_text('{"id": "a"}\n')
+    (folder / "pool" / "rows.jsonl").chmod(0o666)
+    (folder / "pool").chmod(0o777)
+    (folder / "sealed").mkdir()
+    (folder / "sealed" / "answers.json").write_text("{}")
+
+
+@pytest.fixture(scope="session")
+def box(engine: Engine, image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    folder = tmp_path_factory.mktemp("box")
+    lay_out(folder)
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(str(folder / "sockets" / "submit.sock"))
+        (folder / "sockets" / "submit.sock").chmod(0o666)
+        listener.listen()
+        for name, size in (("workspace", LIMITS.workspace_size), ("home", LIMITS.home_size)):
+            stack.enter_context(Volume(folder / f"{name}.img", folder / name, size))
+        spec = ContainerSpec(
+            run_id="test-box",
+            image=image,
+            command=("sleep", "infinity"),
+            environment={"CURATION_GIVEN": "yes"},
+            limits=LIMITS,
+            mounts=(Mount(source=folder / "pool", target="/pool"),),
+            sockets=folder / "sockets",
+            workspace=folder / "workspace",
+            home=folder / "home",
+        )
+        container = stack.enter_context(Container(engine, spec))
+        container.start()
+        yield Box(container, folder)
+
+
+@pytest.fixture
+def make_spec(image: str) -> MakeSpec:
+    """A spec with small limits; keyword arguments replace its fields."""
+
+    def make(**fields: Any) -> ContainerSpec:
+        return ContainerSpec(**{"run_id": "test", "image": image, "command": ("true",), "limits": LIMITS, **fields})
+
+    return make
+
+
+@pytest.fixture
+def host_mounts() -> Callable[[], set[Path]]:
+    """The places where something is mounted on the host, now."""
+    return lambda: {point.target for point in mounts.mounted()}

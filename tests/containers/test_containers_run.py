@@ -1,0 +1,262 @@
+"""Whole runs on the fast test task, in real containers, through the command line and through ``launch``."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from curation_harness.record.store import RunRecord
+from curation_harness.record.summary import Summary
+
+pytestmark = pytest.mark.containers
+
+POLICY = """
+import json, subprocess, sys
+def curate(*args):
+    done = subprocess.run(["curate", "--json", *args], capture_output=True, text=True)
+    return done.returncode, json.loads(done.stdout)
+"""
+
+
+class Harness:
+    """The command, run as a user runs it, with runs and cache of the test's own."""
+
+    def __init__(self, folder: Path, cache: Path) -> None:
+        self.runs = folder / "runs"
+        self.folder = folder
+        self.environment = {**os.environ, "CURATION_RUNS": str(self.runs), "CURATION_CACHE": str(cache)}
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "curation_harness", *arguments]
+
+    def run(self, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*arguments), env=self.environment, capture_output=True, text=True, timeout=timeout
+        )
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self.command(*arguments),
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def program(self, body: str) -> list[str]:
+        """Launch options for an agent that is this Python program."""
+        place = self.folder / "agent"
+        place.mkdir(exist_ok=True)
+        (place / "agent.py").write_text(POLICY + body)
+        return ["--agent", "command", "--agent-dir", str(place), "--agent-arg", "python3 /agent/agent.py"]
+
+    def record(self, run: str = "r") -> RunRecord:
+        return RunRecord.find(self.runs, run)
+
+    def summary(self, run: str = "r") -> Summary:
+        shown = self.run("show", run, "--json")
+        assert shown.returncode == 0, shown.stderr
+        return Summary.model_validate_json(shown.stdout)
+
+    def wait_for(self, path: str, text: str, process: subprocess.Popen[str], seconds: float = 60) -> None:
+        """Until a file of the run holds some text."""
+        deadline = time.monotonic() + seconds
+        place = self.runs / "r" / path
+        while time.monotonic() < deadline:
+            if place.exists() and text in place.read_text():
+                return
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.05)
+        raise AssertionError(f"{text!r} did not appear in {place}")
+
+
+SUBMIT_TWO = """
+for n in (1, 2):
+    open("rows.txt", "w").write("\\n".join(str(r) for r in range(20 * n)))
+    import os; os.makedirs("policy", exist_ok=True); open("policy/policy.py", "w").write("# first rows")
+    code, reply = curate("submit", "rows.txt", "--policy", "policy", "--note", f"first {20 * n}")
+    if code == 0:
+        print(curate("wait", str(reply["attempt"]), "--timeout", "60"), flush=True)
+"""
+
+
+@pytest.fixture
+def harness(tmp_path: Path, cache: Path) -> Harness:
+    return Harness(tmp_path, cache)
+
+
+def launch_options(*more: str) -> Sequence[str]:
+    return ("launch", "--task", "probe", "--run-id", "r", *more)
+
+
+def test_a_run_goes_from_launch_to_a_sealed_headline(harness):
+    done = harness.run(*launch_options("--json", "--iterations", "2", *harness.program(SUBMIT_TWO)))
+    assert done.returncode == 0, done.stderr
+    summary = Summary.model_validate_json(done.stdout)
+    assert summary.status == "scored"
+    assert [attempt.status for attempt in summary.attempts] == ["scored", "scored"]
+    assert summary.sealed is not None
+    assert summary.sealed.seeds == 3
+    assert summary.image_digest.startswith("sha256:")
+    assert (Path(summary.folder) / "report.html").stat().st_size > 10_000
+    told = (harness.runs / "r" / "agent.log").read_text()
+    for attempt in summary.attempts:
+        assert f"{attempt.public.mean:.4f}"[:6] in told
+    kinds = [event.kind for event in harness.record().events.all()]
+    assert kinds[0] == "created"
+    assert "ended" in kinds
+
+
+def test_show_json_has_what_the_documentation_promises(harness):
+    harness.run(*launch_options("--iterations", "1", *harness.program(SUBMIT_TWO)))
+    shown = json.loads(harness.run("show", "r", "--json").stdout)
+    keys = {"run_id", "status", "task", "agent", "scaffold", "attempts", "sealed", "references", "ledger"}
+    assert keys | {"image_digest"} <= shown.keys()
+    assert {"n", "kind", "status", "public", "truth"} <= shown["attempts"][0].keys()
+    assert {"mean", "stderr", "n", "by_benchmark"} <= shown["attempts"][0]["public"].keys()
+    assert {"precision", "recall"} <= shown["attempts"][0]["truth"].keys()
+    assert {"mean", "stderr", "n", "seeds"} <= shown["sealed"].keys()
+
+
+def test_an_agent_that_submits_nothing_ends_empty(harness):
+    done = harness.run("launch", "--task", "probe", "--run-id", "r", "--agent", "nop")
+    assert done.returncode == 0, done.stderr
+    assert harness.summary().status == "empty"
+    assert harness.summary().sealed is None
+
+
+def test_an_agent_that_dies_leaves_a_scored_run(harness):
+    dies = SUBMIT_TWO + "\nimport os, signal; os.kill(os.getpid(), signal.SIGKILL)\n"
+    done = harness.run(*launch_options("--iterations", "3", *harness.program(dies)))
+    assert done.returncode == 0, done.stderr
+    summary = harness.summary()
+    assert (summary.status, len(summary.attempts)) == ("scored", 2)
+    ended = harness.record().events.of("agent-exited")[0]
+    assert ended.data["code"] not in (0, None)
+
+
+def test_an_agent_that_dies_while_its_attempt_trains_loses_nothing(harness):
+    leaves = SUBMIT_TWO.replace('print(curate("wait"', 'sys.exit(7); print(curate("wait"')
+    options = launch_options("--set", "recipe.delay_seconds=2", *harness.program(leaves))
+    assert harness.run(*options).returncode == 0
+    assert [attempt.status for attempt in harness.summary().attempts] == ["scored"]
+    assert harness.summary().status == "scored"
+
+
+def test_an_agent_over_its_time_is_ended_and_scored(harness):
+    sleeps = SUBMIT_TWO + "\nimport time; time.sleep(600)\n"
+    options = launch_options("--set", "budgets.agent_seconds=8", "--iterations", "4", *harness.program(sleeps))
+    assert harness.run(*options).returncode == 0
+    assert harness.record().events.of("budget-spent")[0].data["budget"] == "agent time"
+    assert harness.summary().status == "scored"
+
+
+def test_memory_kills_inside_are_recorded_and_told(harness):
+    eats = """
+import subprocess, sys, time
+subprocess.run([sys.executable, "-c", "x = bytearray(10**9); x[::4096] = b'1' * len(x[::4096])"])
+for _ in range(50):
+    code, status = curate("status")
+    if status["events"]:
+        print("TOLD", status["events"][0], flush=True)
+        break
+    time.sleep(0.2)
+"""
+    options = launch_options("--set", "limits.memory=256m", *harness.program(eats))
+    assert harness.run(*options).returncode == 0
+    assert harness.record().events.of("oom-kill")
+    assert "TOLD" in (harness.runs / "r" / "agent.log").read_text()
+
+
+WAITS = SUBMIT_TWO.replace("(1, 2)", "(1,)") + "\nimport time; time.sleep(600)\n"
+
+
+def test_ctrl_c_leaves_an_unscored_run_that_finish_scores(harness):
+    process = harness.start(*launch_options("--iterations", "3", *harness.program(WAITS)))
+    harness.wait_for("events.jsonl", "attempt-scored", process)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "harness finish" in output
+    assert harness.summary().status == "unscored"
+    finished = harness.run("finish", "r")
+    assert finished.returncode == 0, finished.stderr
+    assert harness.summary().status == "scored"
+    assert len(harness.summary().attempts) == 1
+
+
+def test_ctrl_c_in_the_middle_of_an_attempt_does_not_record_it_as_failed(harness):
+    options = launch_options("--set", "recipe.delay_seconds=5", *harness.program(WAITS))
+    process = harness.start(*options)
+    harness.wait_for("events.jsonl", "attempt-started", process)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert [attempt.status for attempt in harness.summary().attempts] == ["pending"]
+    assert harness.run("finish", "r").returncode == 0
+    assert [attempt.status for attempt in harness.summary().attempts] == ["scored"]
+
+
+def test_a_killed_harness_is_resumed_where_it_was(harness):
+    options = launch_options("--set", "recipe.delay_seconds=3", "--iterations", "3", *harness.program(SUBMIT_TWO))
+    process = harness.start(*options)
+    harness.wait_for("events.jsonl", '"attempt-started","data":{"n":1', process)
+    process.kill()
+    process.communicate(timeout=60)
+    assert harness.summary().status == "unscored"
+    again = harness.run("resume", "r")
+    assert again.returncode == 0, again.stdout + again.stderr
+    summary = harness.summary()
+    assert summary.status == "scored"
+    # attempt 1 was executed after all, once; the agent came back, was told so, and went on
+    assert [attempt.n for attempt in summary.attempts] == [1, 2]
+    scored = [event.data["n"] for event in harness.record().events.of("attempt-scored")]
+    assert scored == [1, 2]
+    refused = harness.run("resume", "r")
+    assert refused.returncode == 47
+
+
+def test_two_launches_with_one_run_id(harness):
+    process = harness.start(*launch_options(*harness.program(WAITS)))
+    harness.wait_for("events.jsonl", "agent-started", process)
+    second = harness.run(*launch_options("--agent", "nop"))
+    assert second.returncode == 41
+    assert "r exists" in second.stderr
+    busy = harness.run("finish", "r")
+    assert busy.returncode in (43, 47)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+
+
+def test_rerunning_the_submissions_gives_the_same_scores(harness):
+    harness.run(*launch_options("--iterations", "2", *harness.program(SUBMIT_TWO)))
+    rerun = harness.run("rerun", "r", "--submissions", "--json")
+    assert rerun.returncode == 0, rerun.stderr
+    verdict = json.loads(rerun.stdout)
+    assert verdict["verdict"] == "equal"
+    assert [attempt["verdict"] for attempt in verdict["attempts"]] == ["equal", "equal"]
+
+
+def test_a_record_whose_selection_was_changed_differs_when_rerun(harness):
+    harness.run(*launch_options("--iterations", "1", *harness.program(SUBMIT_TWO)))
+    selection = harness.runs / "r" / "attempts" / "001" / "selection.jsonl"
+    lines = selection.read_text().splitlines()[:5]
+    selection.write_text("\n".join(lines) + "\n")
+    rerun = harness.run("rerun", "r", "--submissions", "--epsilon", "0")
+    assert rerun.returncode == 49, rerun.stdout
+
+
+def test_nothing_is_left_behind(harness):
+    harness.run(*launch_options("--iterations", "1", *harness.program(SUBMIT_TWO)))
+    left = subprocess.run(
+        ["docker", "ps", "-aq", "--filter", "label=io.curation-harness.run=r"], capture_output=True, text=True
+    )
+    assert left.stdout.strip() == ""
+    assert str(harness.runs) not in Path("/proc/mounts").read_text()

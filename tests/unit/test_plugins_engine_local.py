@@ -1,0 +1,324 @@
+"""Slots of one machine, shared by several runs: real processes that queue, work, stop and die."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from curation_plugins.engines import slot_queue
+from curation_plugins.engines.local import LocalEngine
+from curation_plugins.engines.slot_queue import SlotQueue
+from curation_plugins.engines.slots import Slot, discover
+from curation_plugins.errors import ConfigInvalid, PluginLayerError, WorkStopped
+from curation_plugins.jobs import TrainResult
+from probe_bench import ProbeBench
+
+WAITER = """
+import sys, time
+from pathlib import Path
+from curation_plugins.engines.slot_queue import SlotQueue
+from curation_plugins.engines.slots import Slot
+folder, name, jobs, seconds = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
+slots = [Slot(slot, 1) for slot in sys.argv[5].split(",")]
+for job in range(jobs):
+    with SlotQueue(slots, folder / "slots").acquire() as slot, (folder / "log").open("a") as log:
+        log.write(f"{name} {slot.name} begins\\n"); log.flush()
+        time.sleep(seconds)
+        log.write(f"{name} {slot.name} ends\\n")
+"""
+
+
+class Machine:
+    """A folder of slots and the processes that queue for them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def start(
+        self, name: str, *, jobs: int = 1, seconds: float = 0.0, slots: str = "cpu-0"
+    ) -> subprocess.Popen[bytes]:
+        arguments = [str(self.folder), name, str(jobs), str(seconds), slots]
+        process = subprocess.Popen([sys.executable, "-c", WAITER, *arguments])
+        self.processes.append(process)
+        return process
+
+    def lines(self) -> list[list[str]]:
+        log = self.folder / "log"
+        return [line.split() for line in log.read_text().splitlines()] if log.exists() else []
+
+    def begun(self) -> list[str]:
+        return [name for name, _, what in self.lines() if what == "begins"]
+
+    def tickets(self) -> int:
+        return len(list((self.folder / "slots").glob("ticket-*")))
+
+    def wait(self, condition: Callable[[], bool]) -> None:
+        end = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < end, self.lines()
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    made = Machine(tmp_path)
+    yield made
+    for process in made.processes:
+        process.kill()
+        process.wait()
+
+
+def test_two_runs_alternate_on_one_slot(machine: Machine) -> None:
+    with SlotQueue([Slot("cpu-0", 1)], machine.folder / "slots").acquire():
+        runs = [machine.start(name, jobs=6, seconds=0.1) for name in "ab"]
+        machine.wait(lambda: machine.tickets() == 2)
+    assert [run.wait(60) for run in runs] == [0, 0]
+    order = machine.begun()
+    assert len(order) == 12
+    # neither got the slot twice running while the other waited
+    assert all(one != other for one, other in pairwise(order))
+
+
+def test_slot_is_never_held_twice(machine: Machine) -> None:
+    runs = [machine.start(name, jobs=4, seconds=0.02, slots="cpu-0,cpu-1") for name in "abcd"]
+    assert [run.wait(60) for run in runs] == [0] * 4
+    holder: dict[str, str] = {}
+    for name, slot, what in machine.lines():
+        if what == "begins":
+            assert slot not in holder
+            holder[slot] = name
+        else:
+            assert holder.pop(slot) == name
+
+
+def test_slot_of_a_killed_run_is_free(machine: Machine) -> None:
+    holder = machine.start("holder", seconds=600)
+    machine.wait(lambda: machine.begun() == ["holder"])
+    waiter = machine.start("waiter")
+    machine.wait(lambda: machine.tickets() == 1)
+    assert waiter.poll() is None
+    holder.kill()
+    assert waiter.wait(30) == 0
+    assert machine.begun() == ["holder", "waiter"]
+
+
+def test_killed_waiter_does_not_hold_up_those_behind_it(machine: Machine) -> None:
+    with SlotQueue([Slot("cpu-0", 1)], machine.folder / "slots").acquire():
+        first = machine.start("first")
+        machine.wait(lambda: machine.tickets() == 1)
+        second = machine.start("second")
+        machine.wait(lambda: machine.tickets() == 2)
+        first.kill()
+        first.wait()
+    assert second.wait(30) == 0
+    assert machine.begun() == ["second"]
+    assert machine.tickets() == 0
+
+
+def test_stopped_waiter_is_passed_over(machine: Machine) -> None:
+    queue = SlotQueue([Slot("cpu-0", 1)], machine.folder / "slots")
+    with queue.acquire():
+        first = machine.start("first")
+        machine.wait(lambda: machine.tickets() == 1)
+        first.send_signal(signal.SIGSTOP)
+        (ticket,) = queue.folder.glob("ticket-*")
+        long_ago = time.time() - 2 * slot_queue.STOPPED_SECONDS
+        os.utime(ticket, (long_ago, long_ago))
+    second = machine.start("second")
+    assert second.wait(30) == 0
+    first.send_signal(signal.SIGCONT)
+    assert first.wait(30) == 0
+    assert machine.begun() == ["second", "first"]
+
+
+def test_those_who_wait_are_served_in_order(machine: Machine) -> None:
+    with SlotQueue([Slot("cpu-0", 1)], machine.folder / "slots").acquire():
+        for count, name in enumerate("abc", start=1):
+            machine.start(name)
+            machine.wait(lambda count=count: machine.tickets() == count)
+    assert [process.wait(30) for process in machine.processes] == [0, 0, 0]
+    assert machine.begun() == ["a", "b", "c"]
+
+
+def test_waiter_for_another_slot_is_not_held_up(machine: Machine) -> None:
+    with SlotQueue([Slot("gpu-0", 1)], machine.folder / "slots").acquire():
+        machine.start("first", slots="gpu-0")
+        machine.wait(lambda: machine.tickets() == 1)
+        assert machine.start("other", slots="gpu-1").wait(30) == 0
+        assert machine.begun() == ["other"]
+
+
+def test_preferred_slot_is_taken_when_free(tmp_path: Path) -> None:
+    queue = SlotQueue([Slot("cpu-0", 1), Slot("cpu-1", 1)], tmp_path / "slots")
+    with queue.acquire(prefer="cpu-1") as one, queue.acquire(prefer="cpu-1") as other:
+        assert (one.name, other.name) == ("cpu-1", "cpu-0")
+
+
+def test_waiting_is_told_once_and_can_be_given_up(tmp_path: Path) -> None:
+    queue = SlotQueue([Slot("cpu-0", 1)], tmp_path / "slots")
+    told: list[str] = []
+    patience = iter([False, False, True])
+    with queue.acquire(waiting=lambda: told.append("free at once")):
+        with (
+            pytest.raises(WorkStopped),
+            queue.acquire(waiting=lambda: told.append("waits"), stopped=lambda: next(patience)),
+        ):
+            pass
+        assert not list(queue.folder.glob("ticket-*"))
+    assert told == ["waits"]
+
+
+def test_ticket_left_by_a_dead_run_is_removed(tmp_path: Path) -> None:
+    queue = SlotQueue([Slot("cpu-0", 1)], tmp_path / "slots")
+    queue.folder.mkdir()
+    (queue.folder / "ticket-00000041").write_text("cpu-0")
+    with queue.acquire() as slot:
+        assert slot.name == "cpu-0"
+    assert [path.name for path in queue.folder.iterdir()] == ["slot-cpu-0"]
+
+
+def test_folder_of_another_user_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "slots"
+    folder.mkdir()
+    if os.getuid() != 0:
+        pytest.skip("only root can give a folder away")
+    os.chown(folder, 12345, 12345)
+    with (
+        pytest.raises(PluginLayerError, match="belongs to user 12345"),
+        SlotQueue([Slot("cpu-0", 1)], folder).acquire(),
+    ):
+        pass
+
+
+def test_time_in_the_queue_is_not_the_jobs(tmp_path: Path) -> None:
+    bench = ProbeBench(tmp_path, ("workers.seconds=3", "workers.silence_seconds=3"))
+    (tmp_path / "slots").mkdir()
+    machine = Machine(tmp_path)
+    holder = machine.start("holder", seconds=4)
+    machine.wait(lambda: machine.begun() == ["holder"])
+    heard: list[str] = []
+    try:
+        with bench.open() as session:
+            spec, job = bench.task.worker("train"), bench.train_job()
+            session.call(spec, "train", job, TrainResult, lambda what, done: heard.append(what))
+    finally:
+        holder.kill()
+        holder.wait()
+    assert heard[0] == "waiting for a slot"
+    (taken,) = bench.named("slot-taken")
+    assert taken["waited_seconds"] > bench.task.config.workers.seconds
+    assert not bench.named("job-failed")
+
+
+def test_worker_follows_its_slot(tmp_path: Path) -> None:
+    gpus = [Slot("gpu-0", 1), Slot("gpu-1", 1)]
+    bench = ProbeBench(tmp_path, slots=gpus)
+    queue = SlotQueue(gpus, tmp_path / "slots")
+    with bench.open() as session:
+        bench.train(session)
+        bench.train(session)
+        with queue.acquire(prefer="gpu-0"):
+            bench.train(session)
+        bench.train(session)
+    done = bench.named("job-done")
+    assert [details["slot"] for details in done] == ["gpu-0", "gpu-0", "gpu-1", "gpu-1"]
+    pids = [details["pid"] for details in done]
+    assert pids[0] == pids[1] != pids[2] == pids[3]
+    assert [details["why"] for details in bench.named("worker-ended")] == ["moved to another slot", "the run is over"]
+
+
+def test_processor_slots_share_a_warm_worker(tmp_path: Path) -> None:
+    processors = [Slot("cpu-0", 1), Slot("cpu-1", 1)]
+    bench = ProbeBench(tmp_path, slots=processors)
+    with bench.open() as session:
+        bench.train(session)
+        with SlotQueue(processors, tmp_path / "slots").acquire(prefer="cpu-0"):
+            bench.train(session)
+    done = bench.named("job-done")
+    assert [details["slot"] for details in done] == ["cpu-0", "cpu-1"]
+    assert done[0]["pid"] == done[1]["pid"]
+
+
+def test_events_are_plain_json(tmp_path: Path) -> None:
+    bench = ProbeBench(tmp_path, ("recipe.fault=crash-once",))
+    with bench.open() as session:
+        bench.train(session)
+    names = [name for name, _ in bench.events]
+    job = ["slot-taken", "worker-started"]
+    assert names == [*job, "worker-ended", "job-failed", *job, "job-done", "worker-ended"]
+    assert json.loads(json.dumps(bench.events))
+
+
+def test_closed_session_takes_no_job(tmp_path: Path) -> None:
+    bench = ProbeBench(tmp_path)
+    session = bench.open()
+    session.close()
+    with pytest.raises(WorkStopped):
+        bench.train(session)
+    assert not bench.named("worker-started")
+
+
+def fake_nvidia_smi(folder: Path, script: str) -> str:
+    program = folder / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("visible", "script", "names"),
+    [
+        (None, "printf '0\\n1\\n'", ["gpu-0", "gpu-1"]),
+        ("1", "printf '0\\n1\\n'", ["gpu-1"]),
+        ("GPU-3ab2,GPU-77", "printf '0\\n1\\n'", ["gpu-GPU-3ab2", "gpu-GPU-77"]),
+        ("", "printf '0\\n'", None),
+        ("-1", "printf '0\\n'", None),
+        (None, "echo 'no driver' >&2; exit 9", None),
+        ("0", "exit 9", None),
+    ],
+)
+def test_visible_gpus_are_the_slots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, visible: str | None, script: str, names: list[str] | None
+) -> None:
+    monkeypatch.setenv("PATH", fake_nvidia_smi(tmp_path, script), prepend=os.pathsep)
+    slots = discover({} if visible is None else {"CUDA_VISIBLE_DEVICES": visible})
+    found = [slot.name for slot in slots]
+    assert found == names if names else all(name.startswith("cpu-") for name in found)
+    assert all(slot.threads >= 1 for slot in slots)
+
+
+def test_processors_make_slots_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    for processors, expected in ((1, [("cpu-0", 1)]), (2, [("cpu-0", 2)]), (5, [("cpu-0", 2), ("cpu-1", 2)])):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, count=processors: set(range(count)))
+        assert [(slot.name, slot.threads) for slot in discover({})] == expected
+
+
+@pytest.mark.parametrize("named", ["cpu", "cpu-0,cpu-0", "gpu-../../x", "tpu-0", "cpu-"])
+def test_nonsense_in_the_slots_variable_is_refused(named: str) -> None:
+    with pytest.raises(ConfigInvalid, match="CURATION_SLOTS"):
+        discover({"CURATION_SLOTS": named})
+
+
+def test_named_slots_bind_a_worker() -> None:
+    (gpu, _) = discover({"CURATION_SLOTS": "gpu-3, gpu-5"})
+    assert gpu.environment()["CUDA_VISIBLE_DEVICES"] == "3"
+    (cpu,) = discover({"CURATION_SLOTS": "cpu-0"})
+    assert cpu.environment()["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_constructing_the_engine_touches_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CURATION_SLOTS", "nonsense")
+    monkeypatch.setenv("CURATION_SLOTS_DIR", str(tmp_path / "slots"))
+    LocalEngine()
+    assert not list(tmp_path.iterdir())
