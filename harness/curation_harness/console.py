@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +18,13 @@ from curation_harness.watcher import Watcher
 
 QUIET_SECONDS = 15.0
 """In a pipe, the least time between two lines of progress of the same piece of work."""
+PIPE_WIDTH = 1000
+"""Columns of a table in a pipe: nothing is wrapped, so that a row is a line and ``grep`` finds it."""
+
+
+def stdout() -> Console:
+    """For tables on stdout: fitted to the terminal, unwrapped in a pipe."""
+    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
 class ConsoleWatcher(Watcher):
@@ -40,7 +48,6 @@ class ConsoleWatcher(Watcher):
         self._line = b""
 
     def __enter__(self) -> ConsoleWatcher:
-        self._bar.start()
         return self
 
     def __exit__(
@@ -57,6 +64,7 @@ class ConsoleWatcher(Watcher):
         with self._lock:
             if self._live:
                 if self._task is None:
+                    self._bar.start()  # only now: an idle bar would redraw over a person's shell
                     self._task = self._bar.add_task(what, total=1.0)
                 self._bar.update(self._task, description=what, completed=done, visible=done < 1.0)
                 return
@@ -72,6 +80,7 @@ class ConsoleWatcher(Watcher):
         if told is None:
             return
         with self._lock:
+            self._drop_bar()
             self._say(Text(told(event)))
 
     def agent_output(self, chunk: bytes) -> None:
@@ -83,6 +92,12 @@ class ConsoleWatcher(Watcher):
             for line in lines:
                 text = one_line(line.decode("utf-8", "replace"), 200)
                 self._say(Text(f"  agent │ {text}", style="dim"))
+
+    def _drop_bar(self) -> None:
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+            self._bar.stop()
+            self._task = None
 
     def _say(self, text: Text) -> None:
         self._console.print(text, soft_wrap=True, highlight=False)

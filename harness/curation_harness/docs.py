@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import re
 import sys
 from collections.abc import Iterator
@@ -14,8 +13,9 @@ from pydantic import BaseModel
 
 from curation_harness.cli import COMMANDS, harness
 from curation_harness.record import events, models
+from curation_plugins import plugin_docs
 from curation_plugins.config import TaskConfig
-from curation_sandbox.submit_server import openapi
+from curation_sandbox.submit_server import openapi_text
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,8 +25,9 @@ def generated() -> dict[str, str]:
     return {
         "docs/cli.md": cli_reference(),
         "docs/tasks.md": task_reference(),
+        "docs/plugins.md": plugin_docs.fill((ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")),
         "docs/record-format.md": record_reference(),
-        "docs/submit-protocol.openapi.json": json.dumps(openapi(), indent=1, sort_keys=True) + "\n",
+        "docs/submit-protocol.openapi.json": openapi_text(),
     }
 
 

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import shutil
+import shlex
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
-
+from curation_harness import machine, provenance, seeds
 from curation_harness import plan as plans
-from curation_harness import provenance, seeds
 from curation_harness.launch import find_image
+from curation_harness.machine import Check
 from curation_harness.plan import LaunchOptions
 from curation_plugins import assets as task_assets
 from curation_plugins.registry import Registry
 from curation_sandbox.errors import CurationError
-from curation_sandbox.spec import format_size, parse_size
+from curation_sandbox.spec import format_size
 
-
-@dataclass(frozen=True)
-class Check:
-    what: str
-    holds: bool
-    detail: str
+_BYTES = frozenset({"memory", "file_size", "workspace_size", "home_size", "tmp_size", "shm_size", "max_bytes"})
+"""Keys of a task whose values are bytes."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +34,14 @@ class Description:
         return {"plan": self.plan, "checks": [vars(check) for check in self.checks], "fits": self.fits}
 
     def as_text(self) -> str:
-        lines = [json.dumps(self.plan, indent=1, ensure_ascii=False), ""]
-        lines += [f"{'ok     ' if c.holds else 'missing'} {c.what}: {c.detail}" for c in self.checks]
-        lines.append("" if self.fits else "This machine cannot hold the run as it is.")
-        return "\n".join(lines)
+        """Two columns, one line a thing; the whole plan is in ``as_json``."""
+        lines = list(_lines(self.plan))
+        lines.append(("", ""))
+        lines += [(f"{check.what} {'ok' if check.holds else 'MISSING'}", check.detail) for check in self.checks]
+        width = max(len(name) for name, _ in lines)
+        text = [f"{name:<{width}}  {value}".rstrip() for name, value in lines]
+        verdict = "Nothing was started." if self.fits else "This machine cannot hold the run as it is."
+        return "\n".join([*text, "", verdict])
 
 
 def describe(options: LaunchOptions, registry: Registry) -> Description:
@@ -65,26 +64,7 @@ def describe(options: LaunchOptions, registry: Registry) -> Description:
         "assets": {"folder": str(assets), "made": assets.is_dir()},
         "task": plan.task.config.model_dump(mode="json"),
     }
-    return Description(resolved, (*_machine(plan), _image(launch.image)))
-
-
-def _machine(plan: plans.Plan) -> tuple[Check, ...]:
-    limits, workers = plan.task.config.limits, plan.task.config.workers
-    memory = limits.memory + parse_size(workers.memory)
-    total = psutil.virtual_memory().total
-    disk = limits.workspace_size + limits.home_size
-    existing = next(parent for parent in (plan.options.runs, *plan.options.runs.parents) if parent.exists())
-    free = shutil.disk_usage(existing).free
-    cpus = psutil.cpu_count() or 1
-    return (
-        Check(
-            "memory",
-            memory <= total,
-            f"agent and one worker may use {format_size(memory)} of {format_size(total)}",
-        ),
-        Check("disk", disk <= free, f"volumes may use {format_size(disk)} of {format_size(free)} free"),
-        Check("processors", limits.cpus <= cpus, f"the agent may use {limits.cpus:g} of {cpus}"),
-    )
+    return Description(resolved, (*machine.checks(plan), _image(launch.image)))
 
 
 def _image(name: str) -> Check:
@@ -93,3 +73,33 @@ def _image(name: str) -> Check:
     except CurationError as error:
         return Check("image", False, str(error).replace("\n", " "))
     return Check("image", True, f"{name} {found.digest[:19]}")
+
+
+def _lines(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    task, agent, drawn = plan["task"], plan["agent"], plan["seeds"]
+    yield "run", f"{plan['runs']}/{plan['run_id']}"
+    yield "task", f"{task['name']}: {task['title']}"
+    yield "agent", f"{agent['name']}: {shlex.join(agent['command'])}"
+    yield "scaffold", f"{plan['scaffold']['name']} (version {plan['scaffold']['version']})"
+    yield "engine", plan["engine"]
+    yield "task's files", f"{plan['assets']['folder']} ({'there' if plan['assets']['made'] else 'to be made first'})"
+    headline = ", ".join(str(seed) for seed in drawn["headline"])
+    yield "seeds", f"run {drawn['run']}, agent {drawn['agent']}, attempts {drawn['attempt']}, headline {headline}"
+    yield "submission", _pairs(task["submission"])
+    yield "budgets", _pairs(task["budgets"])
+    yield "container", _pairs(task["limits"])
+    yield "worker", _pairs(task["workers"])
+    yield "benchmarks", ", ".join(task["benchmarks"])
+    yield "recipe", _pairs(task["recipe"])
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {_value(key, value)}" for key, value in values.items() if value is not None)
+
+
+def _value(key: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if key in _BYTES and isinstance(value, int):
+        return format_size(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)

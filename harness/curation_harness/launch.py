@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from curation_harness import plan as plans
-from curation_harness import references
+from curation_harness import machine, references
 from curation_harness.errors import HarnessError, OptionInvalid, RecordInvalid
 from curation_harness.plan import LaunchOptions, Plan
 from curation_harness.record.models import ImageUsed, ReferenceTable, RunSpec, RunStatus
@@ -44,7 +47,11 @@ def launch(options: LaunchOptions, registry: Registry, watcher: Watcher) -> Outc
     """
     plan = plans.make(options, registry)
     watcher.step("checking the engine and the image")
-    image = find_image(plan.agent_launch(task_assets.folder(options.cache, plan.task)).image)
+    first = plan.agent_launch(task_assets.folder(options.cache, plan.task))
+    if first.interactive and not sys.stdin.isatty():
+        raise OptionInvalid(f"agent {plan.agent.name} needs a terminal", hint="Run it from one, without --json.")
+    image = find_image(first.image)
+    machine.require(plan)
     watcher.step(f"making or checking the files of task {plan.task.name}")
     assets = task_assets.ensure(options.cache, plan.task, watcher.progress)
     agent = plan.agent_launch(assets)
@@ -54,9 +61,10 @@ def launch(options: LaunchOptions, registry: Registry, watcher: Watcher) -> Outc
         watcher.step(
             f"no references are known for this pool and recipe; `harness references {plan.task.name}` measures them"
         )
-    options.runs.mkdir(parents=True, exist_ok=True)
     record = RunRecord.create(options.runs, spec, table)
-    return _drive(record, plan.task, registry, assets, options.cache, watcher, agent)
+    watcher.step(f"run {plan.run_id} is kept in {record.folder}")
+    with _withdrawn_unless_begun(record):
+        return _drive(record, plan.task, registry, assets, options.cache, watcher, agent)
 
 
 def resume(record: RunRecord, registry: Registry, cache: Path, watcher: Watcher) -> Outcome:
@@ -104,7 +112,8 @@ def find_image(name: str) -> ImageUsed:
     Raises:
         EngineUnavailable, EngineTooOld, ImageMissing.
     """
-    found = images.resolve(engines.connect(), name)
+    with engines.connect() as engine:
+        found = images.resolve(engine, name)
     return ImageUsed(name=name, digest=found.digest, labels=dict(found.labels))
 
 
@@ -153,6 +162,17 @@ def _remove_leftovers() -> None:
         engine = None
     for leftover in reaper.leftovers(engine):
         reaper.remove(leftover, engine)
+
+
+@contextmanager
+def _withdrawn_unless_begun(record: RunRecord) -> Iterator[None]:
+    """A new run whose agent could not even be started leaves no folder: there is nothing to resume or finish."""
+    try:
+        yield
+    except BaseException:
+        if not record.events.of("agent-started"):
+            shutil.rmtree(record.folder, ignore_errors=True)
+        raise
 
 
 def _refuse_ended(record: RunRecord) -> None:

@@ -109,7 +109,7 @@ class RunLoop:
                 max_blob=self.parts.task.config.submission.max_bytes,
                 max_total=16 * self.parts.task.config.submission.max_bytes,
             )
-            stack.enter_context(SubmitServer(sockets, self.handler, blobs))
+            stack.enter_context(SubmitServer(sockets, self.handler, blobs, on_error=self._server_error))
             box = AgentBox(self.record, self.parts.assets, launch, image, sockets)
             stack.enter_context(box.open(self.parts.watcher.agent_output))
             self.record.events.append("agent-started", container=box.container_id)
@@ -183,6 +183,12 @@ class RunLoop:
             config=self.parts.task.config,
             on_event=self._worker_event,
         )
+
+    def _server_error(self, report: str) -> None:
+        """A request the submit server could not answer: ours, told to the agent as such."""
+        with (self.record.folder / "server.log").open("a") as log:
+            log.write(f"{report}\n")
+        self.record.events.append("server-error", error=report.strip().splitlines()[-1][:500])
 
     def _worker_event(self, what: str, details: Mapping[str, JsonValue]) -> None:
         self.record.events.append("worker", what=what, **details)
@@ -284,12 +290,13 @@ class RunLoop:
 @contextmanager
 def socket_folder() -> Iterator[Path]:
     """A folder of the run's own for its sockets, with a path short enough for a Unix socket."""
-    folder = Path(tempfile.mkdtemp(prefix="curation-"))
-    folder.chmod(0o755)
+    closed = Path(tempfile.mkdtemp(prefix="curation-"))  # mode 0700: other users of this machine stay out
+    folder = closed / "s"
+    folder.mkdir(mode=0o755)
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(closed, ignore_errors=True)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -52,7 +53,8 @@ class AgentBox:
                 on_output(chunk)
 
             if self._launch.interactive:
-                self._container.interact()
+                # in a thread, so that the run loop goes on watching budgets
+                threading.Thread(target=self._container.interact, name="terminal", daemon=True).start()
             else:
                 self._container.start(keep)
             yield

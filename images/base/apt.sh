@@ -1,7 +1,6 @@
 #!/bin/sh
 # Build step: the Debian packages of packages.txt that the base image does not bring.
 set -eu
-touch /dev/shm/begin
 missing=
 while read -r name; do
     case $name in '' | \#*) continue ;; esac

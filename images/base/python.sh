@@ -1,7 +1,6 @@
 #!/bin/sh
 # Build step: the locked Python packages, in a virtual environment at /opt/python that is first in PATH.
 set -eu
-touch /dev/shm/begin
 if [ -s /dev/shm/ca ]; then export PIP_CERT=/dev/shm/ca SSL_CERT_FILE=/dev/shm/ca; fi
 if [ -s /dev/shm/pipconf ]; then export PIP_CONFIG_FILE=/dev/shm/pipconf; fi
 python3 -m venv /opt/python

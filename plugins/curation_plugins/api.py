@@ -13,13 +13,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self, TypeVar
 
-from curation_sandbox.protocol import Problem, SignalInfo, SubmitRequest
-from curation_sandbox.spec import Mount
 from pydantic import BaseModel, JsonValue
 
 from curation_plugins import references as reference_selections
 from curation_plugins.config import Frozen, TaskConfig
 from curation_plugins.jobs import Role, WorkerSpec
+from curation_sandbox.protocol import Problem, SignalInfo, SubmitRequest
+from curation_sandbox.spec import Mount
 
 Progress = Callable[[str, float], None]
 """``progress(what, done)``: a phrase for a reader and the share done in [0, 1]."""

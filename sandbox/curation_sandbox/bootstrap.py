@@ -35,8 +35,9 @@ _DPKG_OPTIONS: Final = (
 # What belongs to this machine, or to the bootstrap itself, stays out of the image.
 _FORGET: Final = (
     'rm -rf "$1"/etc/apt/apt.conf.d/99mmdebstrap "$1"/etc/dpkg/dpkg.cfg.d/99mmdebstrap'
-    ' "$1"/etc/*- "$1"/etc/hostname "$1"/etc/resolv.conf'
-    ' "$1"/var/cache/debconf/*-old "$1"/var/lib/dpkg/*-old'
+    ' "$1"/etc/*- "$1"/var/cache/debconf/*-old "$1"/var/lib/dpkg/*-old;'
+    # Empty, not gone: a builder mounts its own over them, and making the mount points would touch /etc.
+    ' for name in hostname hosts resolv.conf; do : > "$1/etc/$name"; done'
 )
 # A mirror of this machine may be private, so its address is not kept; Debian's default one is.
 _FORGET_MIRROR: Final = 'rm -f "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d/*'

@@ -28,7 +28,8 @@ from curation_sandbox.volumes import Volume, why_unbounded
 NEEDED_DISK: Final = 5 * 2**30
 """Free bytes that images, volumes and a run's record want."""
 _OLDEST_KERNEL: Final = (5, 4)
-_SCRIPT: Final = Path(str(resources.files("curation_sandbox"))) / "incontainer" / "look_around.py"
+SCRIPT: Final = Path(str(resources.files("curation_sandbox"))) / "incontainer" / "look_around.py"
+"""Runs inside, prints what it found."""
 _SECONDS: Final = 60
 _LIMITS: Final = Limits(
     memory=256 * 2**20,
@@ -92,17 +93,17 @@ def sandbox_properties(engine: Engine, image: str) -> list[Property]:
             limits=_LIMITS,
             mounts=(
                 Mount(source=run / "pool", target="/pool"),
-                Mount(source=_SCRIPT, target="/opt/look_around.py"),
+                Mount(source=SCRIPT, target="/opt/look_around.py"),
             ),
             sockets=run / "sockets",
             workspace=run / "workspace",
             home=run / "home",
         )
-        return list(judge(_seen(engine, spec)))
+        return list(judge(_seen(engine, spec), _LIMITS))
 
 
-def judge(seen: dict[str, Any]) -> Iterator[Property]:
-    """The properties, from what ``look_around.py`` printed."""
+def judge(seen: dict[str, Any], limits: Limits) -> Iterator[Property]:
+    """The properties, from what ``SCRIPT`` printed in a container with these limits."""
     capabilities = {name: value for name, value in seen["capabilities"].items() if value}
     yield _inside("network: loopback only", seen["interfaces"] == ["lo"], ", ".join(seen["interfaces"]))
     yield _inside("no capabilities", not capabilities, ", ".join(capabilities) or "all zero")
@@ -119,11 +120,11 @@ def judge(seen: dict[str, Any]) -> Iterator[Property]:
     for folder in ("/workspace", "/tmp"):
         outcome = seen["written"][folder]
         yield _inside(f"{folder} writable", outcome == "written", outcome)
-    yield _bounded(seen, "/tmp", _LIMITS.tmp_size, required=True)
-    yield _bounded(seen, "/dev/shm", _LIMITS.shm_size, required=True)
-    yield _bounded(seen, "/workspace", _LIMITS.workspace_size, required=False)
-    yield _bounded(seen, "/home/agent", _LIMITS.home_size, required=False)
-    for name, limit in (("memory", _LIMITS.memory), ("pids", _LIMITS.pids)):
+    yield _bounded(seen, "/tmp", limits.tmp_size, required=True)
+    yield _bounded(seen, "/dev/shm", limits.shm_size, required=True)
+    yield _bounded(seen, "/workspace", limits.workspace_size, required=False)
+    yield _bounded(seen, "/home/agent", limits.home_size, required=False)
+    for name, limit in (("memory", limits.memory), ("pids", limits.pids)):
         yield _inside(f"{name} limit", seen[name] == limit, f"{seen[name]}, asked for {limit}")
     yield _inside("no engine socket", not seen["engine_socket"], ", ".join(seen["engine_socket"]) or "none")
     yield _inside("host processes hidden", seen["processes"] <= 4, f"{seen['processes']} processes seen")

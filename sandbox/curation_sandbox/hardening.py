@@ -13,6 +13,27 @@ from curation_sandbox.spec import HOME, HOSTNAME, SOCKETS, WORKSPACE, ContainerS
 SECCOMP: Final = resources.files("curation_sandbox") / "seccomp.json"
 """The allow-list of system calls, in Docker's format, with a comment per group."""
 
+# The engine's own list (with what later engines added), and what tells of the host's other runs: the files behind
+# loop devices are named in /sys, the file systems on them in /proc/fs, the machine's boot line in /proc/cmdline.
+MASKED: Final = (
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/cmdline",
+    "/proc/fs",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/block",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+    "/sys/fs/ext4",
+)
+
 
 class Bind(NamedTuple):
     """A host path that the engine is told to show."""
@@ -64,6 +85,7 @@ def _isolation(spec: ContainerSpec) -> dict[str, Any]:
         "ReadonlyRootfs": True,
         "CapDrop": ["ALL"],
         "SecurityOpt": ["no-new-privileges", f"seccomp={seccomp_profile()}"],
+        "MaskedPaths": list(MASKED),
         "IpcMode": "private",
         "CgroupnsMode": "private",
         "Init": True,
@@ -85,7 +107,8 @@ def _limits(spec: ContainerSpec) -> dict[str, Any]:
         "PidsLimit": limits.pids,
         "Ulimits": [
             {"Name": name, "Soft": value, "Hard": value}
-            for name, value in (("fsize", limits.file_size), ("nofile", limits.open_files), ("core", 0))
+            # core 1, not 0: with 0 the kernel still starts the host's crash handler, where one is set up (core(5)).
+            for name, value in (("fsize", limits.file_size), ("nofile", limits.open_files), ("core", 1))
         ],
         "ShmSize": limits.shm_size,
     }

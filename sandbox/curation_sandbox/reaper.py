@@ -7,12 +7,13 @@ such record, or a live owner, or one we cannot see (another pid namespace), is n
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from curation_sandbox import mounts
-from curation_sandbox.engine import LABEL, Engine
-from curation_sandbox.errors import ContainerFailed
+from curation_sandbox.engine import LABEL, Engine, connect
+from curation_sandbox.errors import ContainerFailed, EngineUnavailable
 from curation_sandbox.owners import Owner
 from curation_sandbox.staging import OWNER_FILE, STAGES, Stage
 from curation_sandbox.volumes import CLAIMS, Claim, backing_file
@@ -30,39 +31,46 @@ class Leftover(NamedTuple):
     """The process that made it."""
 
 
-def leftovers(engine: Engine | None) -> list[Leftover]:
-    """Everything of ours whose owner is dead, in the order in which it can be removed.
+def leftovers(engine: Engine | None = None) -> list[Leftover]:
+    """Everything of ours whose owner is dead, in the order in which it can be removed: containers first, since
+    they hold the mounts.
 
-    Without an engine, only what is on the host. Containers come first: they hold the mounts.
+    Without ``engine`` one is connected to; where none runs, no container does either, and the rest is told.
 
     Raises:
-        EngineUnavailable: the engine went away.
+        EngineUnavailable: the engine given went away.
     """
-    found = list(_containers(engine)) if engine is not None else []
-    return [*found, *_binds(), *_volumes()]
+    return [*_containers(engine), *_binds(), *_volumes()]
 
 
-def remove(leftover: Leftover, engine: Engine | None) -> None:
+def remove(leftover: Leftover, engine: Engine | None = None) -> None:
     """Remove a leftover; nothing happens if it is gone. What a volume holds stays in its file.
 
     Raises:
+        EngineUnavailable: there is none, and it is a container.
         ContainerFailed: the owner lives after all, or the engine or the kernel refuses.
     """
     if not leftover.owner.dead:
         raise ContainerFailed(f"{leftover.what} belongs to process {leftover.owner.pid}, which lives.")
     if leftover.kind == "container":
-        if engine is None:
-            raise ContainerFailed(f"Removing {leftover.what} needs the engine.")
-        engine.remove(leftover.name)
+        with _connected(engine) as connected:
+            connected.remove(leftover.name)
     elif leftover.kind == "binds":
         Stage(leftover.name).close()
     else:
         _detach(leftover)
 
 
-def _containers(engine: Engine) -> Iterator[Leftover]:
+def _containers(engine: Engine | None) -> Iterator[Leftover]:
     prefix = f"{LABEL}."
-    for container in engine.containers(f"{prefix}owner-pid"):
+    try:
+        with _connected(engine) as connected:
+            found = connected.containers(f"{prefix}owner-pid")
+    except EngineUnavailable:
+        if engine is not None:
+            raise
+        return
+    for container in found:
         labels = container.get("Labels") or {}
         own = {key.removeprefix(prefix): value for key, value in labels.items() if key.startswith(prefix)}
         owner = Owner.of_labels(own)
@@ -93,6 +101,10 @@ def _detach(leftover: Leftover) -> None:
     if present is not None and backing_file(present.source) == claim.image.resolve():
         mounts.unmount(claim.mountpoint)
     path.unlink(missing_ok=True)
+
+
+def _connected(engine: Engine | None) -> AbstractContextManager[Engine]:
+    return connect() if engine is None else nullcontext(engine)
 
 
 def _listed(folder: Path) -> list[Path]:

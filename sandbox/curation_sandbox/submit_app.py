@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from curation_sandbox.protocol import (
     PROTOCOL_VERSION,
@@ -165,7 +166,10 @@ def _add_submissions(app: FastAPI, desk: Callable[[], Desk]) -> None:
         if announced.isdecimal() and int(announced) > at.blobs.max_blob:
             message = f"{announced[:20]} bytes were announced, the most for a blob is {at.blobs.max_blob}."
             raise Reject(413, "too-large", message)
-        size = await at.receive(digest, request.stream())
+        try:
+            size = await at.receive(digest, request.stream())
+        except ClientDisconnect:
+            raise Reject(400, "bad-request", "the connection was lost during the upload.") from None
         return _reply(BlobReply(digest=digest, size=size), 201)
 
     @app.post("/v1/check", response_model=CheckReply)

@@ -17,7 +17,6 @@ from typing import Any
 
 import h11
 from fastapi import HTTPException
-from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -136,8 +135,6 @@ class Gate:
         exchange = _Exchange(scope, receive, send, self._limits)
         try:
             await self._app(scope, exchange.receive, exchange.send)
-        except ClientDisconnect:
-            pass  # nobody is left to answer
         except Exception:
             if not exchange.started:  # else the application reported and answered, and only then raised
                 self._on_error(traceback.format_exc())

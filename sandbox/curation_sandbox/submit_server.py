@@ -183,7 +183,7 @@ def openapi() -> dict[str, Any]:
 
 def openapi_text() -> str:
     """The document as it stands in ``docs/submit-protocol.openapi.json``."""
-    return json.dumps(openapi(), indent=2, sort_keys=True) + "\n"
+    return json.dumps(openapi(), indent=1, sort_keys=True) + "\n"
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+
 from curation_sandbox import images, mounts
 from curation_sandbox.container import Container, ExecResult
 from curation_sandbox.engine import Engine, connect

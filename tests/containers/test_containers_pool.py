@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Box, MakeSpec, needs_root
+
 from curation_sandbox.container import Container
 from curation_sandbox.engine import Engine
 from curation_sandbox.spec import Mount

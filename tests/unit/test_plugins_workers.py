@@ -264,11 +264,14 @@ bench.train(bench.open())
     try:
         # the worker, its guard, and the child that takes memory in a session of its own
         assert wait_until(lambda: len(ours.children(recursive=True)) == 3)
-        family = [process.pid for process in ours.children(recursive=True)]
+        children = ours.children(recursive=True)
+        family = [process.pid for process in children]
+        scratch = {Path(process.cwd()) for process in children if "child.py" in " ".join(process.cmdline())}
     finally:
         harness.kill()
         harness.wait()
     assert wait_until(lambda: all(gone(pid) for pid in family))
+    assert [folder.exists() for folder in scratch] == [False]
 
 
 def test_leftovers_in_temporary_folder_go_with_the_worker(tmp_path: Path) -> None:

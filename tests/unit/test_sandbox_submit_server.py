@@ -526,15 +526,27 @@ def test_too_many_connections(tmp_path: Path) -> None:
         assert until(served.still_serves)
 
 
-def test_abandoned_long_polls_free_their_connections(tmp_path: Path) -> None:
+def test_abandoned_long_polls_end(tmp_path: Path) -> None:
+    """Neither their connections nor their questions to the handler go on."""
+    asked: list[int] = []
     with bench(tmp_path, replace(QUICK, connections=4)) as served:
         with served.client() as client:
             client.post("/v1/submissions", json=served.submission(client))
+        look = served.handler.attempt
+        served.handler.attempt = lambda n: asked.append(n) or look(n)  # type: ignore[func-returns-value,method-assign]
         for _ in range(12):
             with served.connect() as made:
+                asked.clear()
                 made.sendall(b"GET /v1/attempts/1?wait=600 HTTP/1.1\r\nHost: h\r\n\r\n")
-                time.sleep(0.02)
+                assert until(lambda: asked)
         assert until(served.still_serves)
+
+        def quiet() -> bool:
+            before = len(asked)
+            time.sleep(10 * QUICK.poll_seconds)
+            return len(asked) == before
+
+        assert until(quiet)
 
 
 def test_request_rate_is_bounded(tmp_path: Path) -> None:

@@ -6,11 +6,11 @@ import json
 import sys
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from curation_harness.cli.options import as_json
+from curation_harness.console import stdout
 from curation_sandbox import conformance
 from curation_sandbox.conformance import Property
 
@@ -19,23 +19,44 @@ from curation_sandbox.conformance import Property
 @click.option("--image", default="base", show_default=True, help="Image whose container is looked at.")
 @as_json
 def doctor(image: str, as_json: bool) -> None:
-    """Say what holds on this machine and what is missing, with the fix."""
+    """Say what holds on this machine and what is missing, with the fix.
+
+    Starts a container and looks around from inside. Exit code 1 if something is missing that runs need.
+    """
     found = conformance.examine(image)
     if as_json:
         click.echo(json.dumps([one.model_dump() for one in found], indent=1))
     else:
         _print(found)
-    sys.exit(0 if all(one.holds for one in found) else 1)
+    sys.exit(0 if all(one.holds for one in found if one.required) else 1)
 
 
 def _print(found: list[Property]) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
     table.add_column()
     for one in found:
-        mark = Text("holds  ", style="green") if one.holds else Text("missing", style="red")
-        text = Text(f"{one.name}: {one.detail}")
+        detail = Text(one.detail)
         if not one.holds and one.fix:
-            text.append(f"\n→ {one.fix}", style="bold")
-        table.add_row(mark, text)
-    Console().print(table)
+            detail.append(f"\n→ {one.fix}", style="bold")
+        table.add_row(_mark(one), Text(one.name), detail)
+    stdout().print(table)
+    click.echo()
+    click.echo(_verdict(found))
+
+
+def _mark(one: Property) -> Text:
+    if one.holds:
+        return Text("holds", style="green")
+    return Text("MISSING", style="red") if one.required else Text("weaker", style="yellow")
+
+
+def _verdict(found: list[Property]) -> str:
+    missing = sum(1 for one in found if not one.holds and one.required)
+    weaker = sum(1 for one in found if not one.holds and not one.required)
+    if missing:
+        return f"{missing} of {len(found)} are missing: runs cannot start, or would not be isolated, until they hold."
+    if weaker:
+        return f"Runs can start. {weaker} of {len(found)} could be stronger, as said above."
+    return f"All {len(found)} hold."

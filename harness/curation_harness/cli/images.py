@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from curation_harness.cli.options import as_json
+from curation_harness.console import stdout
 from curation_sandbox import images as store
 from curation_sandbox.images import ImageRef
 from curation_sandbox.spec import format_size
@@ -76,10 +76,10 @@ def _print(found: Iterable[ImageRef], as_json: bool) -> None:
         return
     table = Table(box=None, pad_edge=False)
     for column in ("name", "digest", "size", "age"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=True)
     for image in found:
         table.add_row(image.name, image.digest[:19], format_size(image.size), _age(image.created))
-    Console().print(table)
+    stdout().print(table)
 
 
 def _age(created: str) -> str:
@@ -88,4 +88,6 @@ def _age(created: str) -> str:
     except ValueError:
         return created
     hours = (datetime.now(UTC) - then).total_seconds() / 3600
+    if hours < 2:
+        return f"{hours * 60:.0f} min"
     return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} days"

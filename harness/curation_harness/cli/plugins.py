@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from curation_harness.cli.options import as_json, load_registry
+from curation_harness.console import stdout
 from curation_plugins.api import Task
 from curation_plugins.registry import Kind
 
@@ -39,7 +39,7 @@ def _list(kind: Kind[Any], as_json: bool) -> None:
     table.add_column("package", style="dim")
     for row in rows:
         table.add_row(row["name"], row["summary"], f"{row['package']} {row['version']}")
-    Console().print(table)
+    stdout().print(table)
 
 
 @click.command()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from curation_harness import launch as work
@@ -13,6 +12,7 @@ from curation_harness import places
 from curation_harness import references as tables
 from curation_harness.cli.launch import watching
 from curation_harness.cli.options import as_json, load_registry
+from curation_harness.console import stdout
 from curation_harness.record import files
 from curation_harness.record.models import ReferenceTable
 from curation_harness.record.summary import floor, reference_line
@@ -72,7 +72,7 @@ def _print(table: ReferenceTable) -> None:
             "" if line.sealed_sd is None else f"{line.sealed_sd:.4f}",
             f"{sum(truths) / len(truths):.2f}" if truths else "",
         )
-    Console().print(shown)
+    stdout().print(shown)
     noise = floor(table)
     if noise is not None:
         click.echo(f"noise floor of public scores: {noise:.4f}")

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from curation_harness import launch as work
 from curation_harness import places
@@ -22,6 +23,7 @@ from curation_harness.cli.options import (
     runs_folder,
 )
 from curation_harness.cli.outcome import tell_outcome
+from curation_harness.console import stdout
 from curation_harness.errors import RerunDiffers
 from curation_harness.record.state import best, status
 from curation_harness.record.store import RunRecord, run_ids
@@ -46,11 +48,11 @@ def runs(run_dir: Path | None, as_json: bool) -> None:
         click.echo(f"No runs in {folder}. `harness launch` makes one.")
         return
     table = Table(box=None, pad_edge=False)
-    for column in ("run", "status", "task", "agent", "attempts", "best public", "sealed"):
+    for column in ("run", "status", "task", "agent", "attempts", "public", "sealed"):
         table.add_column(column, no_wrap=column == "run")
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
-    Console().print(table)
+        table.add_row(*(Text("" if value is None else str(value)) for value in row.values()))
+    stdout().print(table)
 
 
 def _line(folder: Path) -> dict[str, str | int | None]:

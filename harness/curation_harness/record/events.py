@@ -12,6 +12,7 @@
 | ``attempt-scored`` | result written | ``n``, ``mean`` |
 | ``attempt-failed`` | we failed on it | ``n``, ``failure``, ``refunded`` |
 | ``worker`` | a worker was restarted or a job retried | ``what``, … |
+| ``server-error`` | the submit server failed on a request; ``server.log`` has it | ``error`` |
 | ``signal`` | a signal was computed | ``name``, ``rows``, ``seconds``, ``cached`` |
 | ``oom-kill`` | a process in the container was killed for memory | ``count`` |
 | ``done`` | the agent called ``curate done`` | |

@@ -95,6 +95,8 @@ class LocalSession(EngineSession):
         result: type[ResultT],
         progress: Progress,
     ) -> ResultT:
+        if self._closed.is_set():
+            raise WorkStopped(f"the run ended before a {role!r} job began")
         asked = time.monotonic()
         with self._queue.acquire(
             prefer=self._slot,
@@ -125,8 +127,6 @@ class LocalSession(EngineSession):
 
     def _worker(self, key: str, spec: WorkerSpec, role: Role, slot: Slot) -> WorkerProcess:
         """The warm worker, or a fresh one if there is none, it died, or it belongs to another GPU."""
-        if self._closed.is_set():
-            raise WorkStopped(f"the run ended before a {role!r} job began")
         environment = slot.environment()
         worker = self._workers.get(key)
         if worker is not None:
@@ -136,6 +136,10 @@ class LocalSession(EngineSession):
         worker = WorkerProcess(spec, environment, self._log)
         self._workers[key], self._environments[key] = worker, environment
         self._on_event("worker-started", {"role": role, "slot": slot.name, "pid": worker.pid})
+        # looked at only now: `close` either finds this worker, or was called before and is found out here
+        if self._closed.is_set():
+            self._drop(key, "the run is over")
+            raise WorkStopped(f"the run ended before a {role!r} job began")
         return worker
 
     def _drop(self, key: str, why: str) -> None:

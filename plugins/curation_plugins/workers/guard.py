@@ -1,6 +1,6 @@
 """Ends a worker when the harness is gone, however the harness went. Standard library only.
 
-    python -I -S guard.py JOBS_FD LEADER MARK
+    python -I -S guard.py JOBS_FD LEADER MARK SCRATCH
 
 A program of its own beside each worker: it does not depend on the worker's interpreter lock, and takes along
 what the worker started. A parent-death signal would do neither, and it fires already when the harness's
@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import shutil
 import signal
 import sys
 import time
@@ -56,6 +57,7 @@ def main() -> None:
     while not any(event & select.POLLHUP for _, event in hang_up.poll()):
         pass
     kill_all(leader, mark)
+    shutil.rmtree(sys.argv[4], ignore_errors=True)
 
 
 if __name__ == "__main__":

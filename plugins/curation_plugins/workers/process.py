@@ -127,7 +127,7 @@ class WorkerProcess:
     def _start_guard(self, jobs_read: int) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-I", "-S", str(GUARD), str(jobs_read)]
         return subprocess.Popen(
-            [*command, str(self._group.leader), self._group.mark],
+            [*command, str(self._group.leader), self._group.mark, str(self._scratch)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

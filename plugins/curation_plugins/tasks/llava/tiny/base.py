@@ -162,8 +162,8 @@ def _model(settings: BaseModelSettings, tokenizer: Any) -> Any:
         hidden_size=settings.width,
         intermediate_size=2 * settings.width,
         num_hidden_layers=settings.layers,
-        num_attention_heads=settings.width // 64,
-        num_key_value_heads=settings.width // 64,
+        num_attention_heads=settings.heads,
+        num_key_value_heads=settings.heads,
         max_position_embeddings=128,
         tie_word_embeddings=False,
         pad_token_id=tokenizer.pad_token_id,
@@ -187,7 +187,8 @@ def _model(settings: BaseModelSettings, tokenizer: Any) -> Any:
 
 
 class _Heads(torch.nn.Module):
-    """What the tower must know: colour and shape in each quadrant; the word or digit from any token."""
+    """What the tower must know: colour and shape in each quadrant; from any token, the word or digit and which
+    coloured shapes there are at all."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -195,10 +196,16 @@ class _Heads(torch.nn.Module):
         self.shape = torch.nn.Linear(width, len(SHAPES) + 1)
         self.word = torch.nn.Linear(width, len(WORDS) + 1)
         self.digit = torch.nn.Linear(width, 11)
+        self.present = torch.nn.Linear(width, len(COLOURS) * len(SHAPES))
 
     def loss(self, features: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Features (n, 4, width) and targets (n, 4, 4): colour, shape, word, digit; 0 is none."""
-        total = features.new_zeros(())
+        colour, shape = targets[:, :, 0], targets[:, :, 1]
+        pair = torch.nn.functional.one_hot((colour - 1).clamp_min(0) * len(SHAPES) + shape - 1 + (shape == 0) * 1, len(COLOURS) * len(SHAPES))
+        there = (pair * (shape > 0).unsqueeze(-1)).amax(1, keepdim=True).float()
+        total = torch.nn.functional.binary_cross_entropy_with_logits(
+            self.present(features), there.expand(-1, features.shape[1], -1)
+        )
         for place, head in enumerate((self.colour, self.shape, self.word, self.digit)):
             logits = head(features)
             total = total + torch.nn.functional.cross_entropy(

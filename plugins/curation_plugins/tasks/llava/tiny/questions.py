@@ -142,9 +142,9 @@ def raise_base(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
             return "Name the word.", scene.word
         return "Name the digit.", str(scene.value)
     kind = rng.random()
-    if kind < 0.07:
+    if kind < 0.17:
         return "Describe the image.", describe(scene)
-    if kind < 0.45:
+    if kind < 0.4:
         colour = pick(rng, tuple(COLOURS))
         places = [t.position for t in scene.things if t.colour == colour]
         return f"Find {colour}.", " and ".join(places) or "nowhere"

@@ -30,6 +30,8 @@ class BaseModelSettings(_Frozen):
     """Width of the language model."""
     layers: int = 2
     """Layers of the language model."""
+    heads: int = 2
+    """Its attention heads; heads of 64 suit every inference engine."""
     vocabulary: int = 512
     """Tokens of the byte-level BPE."""
     tower_steps: int = 1000

@@ -1,0 +1,88 @@
+"""Whether this machine can hold a run: its memory, disk and processors against the task's limits."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from curation_harness.errors import OptionInvalid, RunFolderUnusable
+from curation_harness.plan import Plan
+from curation_sandbox.errors import DiskFull
+from curation_sandbox.spec import format_size, parse_size
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that a run needs of the machine."""
+
+    what: str
+    holds: bool
+    detail: str
+
+
+def checks(plan: Plan) -> tuple[Check, ...]:
+    """What ``--dry-run`` tells."""
+    limits, workers = plan.task.config.limits, plan.task.config.workers
+    memory = limits.memory + parse_size(workers.memory)
+    total = psutil.virtual_memory().total
+    wanted, free = _disk(plan)
+    return (
+        Check(
+            "memory",
+            memory <= total,
+            f"agent and one worker may use {format_size(memory)} of {format_size(total)}",
+        ),
+        Check("disk", wanted <= free, f"volumes may use {format_size(wanted)} of {format_size(free)} free"),
+        Check("processors", limits.cpus <= _cpus(), f"the agent may use {limits.cpus:g} of {_cpus()}"),
+    )
+
+
+def require(plan: Plan) -> None:
+    """Refuse a run that could not even start here. Memory is not among the reasons: few runs use all they may.
+
+    Raises:
+        DiskFull, OptionInvalid, RunFolderUnusable: nothing was made but, if it was not there, the folder of runs.
+    """
+    limits = plan.task.config.limits
+    if limits.cpus > _cpus():
+        raise OptionInvalid(
+            f"limits.cpus is {limits.cpus:g}, and this machine has {_cpus()} processors",
+            hint=f"For this run: --set limits.cpus={_cpus()}",
+        )
+    wanted, free = _disk(plan)
+    if wanted > free:
+        raise DiskFull(
+            f"{plan.options.runs} has {format_size(free)} free; workspace and home of a run may use"
+            f" {format_size(wanted)}",
+            hint="Free some disk space, name another disk with --run-dir, or lower limits.workspace_size and"
+            " limits.home_size with --set.",
+        )
+    _try_writing(plan.options.runs)
+
+
+def _try_writing(runs: Path) -> None:
+    """What permissions cannot tell (read-only file systems, kernel folders, a full disk), found out by trying."""
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=runs) as file:
+            file.write(bytes(65536))
+    except OSError as error:
+        raise RunFolderUnusable(
+            f"{runs} cannot hold a run: {error.strerror or error}",
+            hint="Name a writable folder with --run-dir.",
+        ) from error
+
+
+def _cpus() -> int:
+    return psutil.cpu_count() or 1
+
+
+def _disk(plan: Plan) -> tuple[int, int]:
+    """Bytes that the volumes of a run may use, and bytes free where runs are kept."""
+    limits, runs = plan.task.config.limits, plan.options.runs
+    existing = next(parent for parent in (runs, *runs.parents) if parent.exists())
+    return limits.workspace_size + limits.home_size, shutil.disk_usage(existing).free

@@ -1,0 +1,113 @@
+"""The generated parts of ``docs/plugins.md``: hooks, base classes and job types, taken from the source, so that
+the words stand in one place.
+
+A generated part lies between two comments and is replaced as a whole by ``make docs``::
+
+    <!-- generated: hooks -->
+    …
+    <!-- end of generated: hooks -->
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Final
+
+from curation_plugins import api, hookspecs, jobs
+
+
+def fill(text: str) -> str:
+    """``text`` with every generated part as it is now.
+
+    Raises:
+        KeyError: a part of an unknown name.
+    """
+
+    def part(match: re.Match[str]) -> str:
+        name = match[1]
+        return f"<!-- generated: {name} -->\n{PARTS[name]()}\n<!-- end of generated: {name} -->"
+
+    return re.sub(r"<!-- generated: ([a-z-]+) -->\n.*?<!-- end of generated: \1 -->", part, text, flags=re.DOTALL)
+
+
+def hooks() -> str:
+    """Every hook with its exact signature."""
+    parts = []
+    for node in _definitions(hookspecs):
+        if isinstance(node, ast.FunctionDef):
+            parts.append(f"### `{node.name}`\n\n{_code([_signature(node)])}\n\n{_doc(node)}")
+    return "\n\n".join(parts)
+
+
+def base_classes() -> str:
+    """The classes of ``curation_plugins.api`` that a plugin subclasses or returns."""
+    return "\n\n".join(_class(api, name) for name in ("Task", "RowCard", "Agent", "AgentRequest", "AgentLaunch"))
+
+
+def rarer_classes() -> str:
+    return "\n\n".join(_class(api, name) for name in ("Scaffold", "Engine", "EngineSession"))
+
+
+def job_types() -> str:
+    """What goes to a worker and what must come back."""
+    names = [node.name for node in _definitions(jobs) if isinstance(node, ast.ClassDef)]
+    return "\n\n".join(_class(jobs, name) for name in names)
+
+
+PARTS: Final[dict[str, Callable[[], str]]] = {
+    "hooks": hooks,
+    "base-classes": base_classes,
+    "rarer-classes": rarer_classes,
+    "job-types": job_types,
+}
+
+
+def _class(module: ModuleType, name: str) -> str:
+    node = _find(module, name)
+    bases = ", ".join(ast.unparse(base) for base in node.bases)
+    lines = [f"class {name}({bases}):" if bases else f"class {name}:"]
+    for field, what in _fields(node):
+        lines.append(f"    {ast.unparse(field)}")
+        lines += [f"        # {line}" for line in textwrap.wrap(" ".join(what.split()), 100)]
+    for method in node.body:
+        if isinstance(method, ast.FunctionDef) and not method.name.startswith("_"):
+            marks = [ast.unparse(mark) for mark in method.decorator_list]
+            lines += [f"    @{mark}" for mark in marks]
+            lines.append(f"    {_signature(method)}")
+            lines += [f"        # {line}".rstrip() for line in _doc(method).splitlines()]
+    return f"### `{name}`\n\n{_doc(node)}\n\n{_code(lines)}"
+
+
+def _fields(node: ast.ClassDef) -> Iterator[tuple[ast.AnnAssign, str]]:
+    """Annotated attributes, each with the docstring under it."""
+    for place, statement in enumerate(node.body):
+        if isinstance(statement, ast.AnnAssign):
+            below = node.body[place + 1] if place + 1 < len(node.body) else None
+            documented = isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
+            yield statement, str(below.value.value) if documented else ""  # type: ignore[union-attr]
+
+
+def _definitions(module: ModuleType) -> list[ast.stmt]:
+    return ast.parse(inspect.getsource(module)).body
+
+
+def _find(module: ModuleType, name: str) -> ast.ClassDef:
+    return next(node for node in _definitions(module) if isinstance(node, ast.ClassDef) and node.name == name)
+
+
+def _signature(node: ast.FunctionDef) -> str:
+    returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+    return f"def {node.name}({ast.unparse(node.args)}){returns}"
+
+
+def _doc(node: ast.FunctionDef | ast.ClassDef) -> str:
+    return (ast.get_docstring(node) or "").replace("``", "`")
+
+
+def _code(lines: list[str]) -> str:
+    return "```python\n" + "\n".join(lines) + "\n```"
