@@ -12,10 +12,14 @@ CurationError (curation_sandbox.errors)
      ├─ ReferencesInvalid     48  a reference table does not belong to this task
      └─ RerunDiffers          49  `harness rerun`: a score differs beyond ε
 
-A run that was interrupted ends with 130, as shells expect after Ctrl-C.
 """
 
+from typing import Final
+
 from curation_sandbox.errors import CurationError
+
+INTERRUPTED: Final = 130
+"""Exit code of a command that was interrupted, as shells expect after Ctrl-C."""
 
 
 class HarnessError(CurationError):

@@ -9,8 +9,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from curation_harness import plan as plans
 from curation_harness import machine, references
+from curation_harness import plan as plans
 from curation_harness.errors import HarnessError, OptionInvalid, RecordInvalid
 from curation_harness.plan import LaunchOptions, Plan
 from curation_harness.record.models import ImageUsed, ReferenceTable, RunSpec, RunStatus

@@ -51,14 +51,13 @@ def _sockets(temporary: Path) -> Iterator[Leftover]:
 def _half_made_assets(cache: Path) -> Iterator[Leftover]:
     """Folders that an interrupted ``prepare`` left; whoever makes assets holds the lock beside them."""
     for lock in sorted((cache / "assets").glob("*.lock")):
-        scratch = sorted(lock.parent.glob(f".{lock.stem}-*"))
-        if not scratch:
-            continue
         try:
             with FileLock(lock, timeout=0):
-                yield from (Leftover(f"half-made files {folder}", partial(_remove_tree, folder)) for folder in scratch)
+                dead = sorted(lock.parent.glob(f".{lock.stem}-*"))
         except Timeout:
             continue
+        for folder in dead:
+            yield Leftover(f"half-made files {folder}", partial(_remove_tree, folder))
 
 
 def _refuses(path: Path) -> bool:

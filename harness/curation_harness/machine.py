@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -45,8 +46,10 @@ def require(plan: Plan) -> None:
     """Refuse a run that could not even start here. Memory is not among the reasons: few runs use all they may.
 
     Raises:
-        DiskFull, OptionInvalid, RunFolderUnusable: nothing was made but, if it was not there, the folder of runs.
+        DiskFull, OptionInvalid, RunFolderUnusable: nothing was made but the folders of runs and of the cache.
     """
+    _try_writing(plan.options.runs, "a run", "Name a writable folder with --run-dir.")
+    _try_writing(plan.options.cache, "the cache", "Name a writable folder in the variable CURATION_CACHE.")
     limits = plan.task.config.limits
     if limits.cpus > _cpus():
         raise OptionInvalid(
@@ -61,20 +64,19 @@ def require(plan: Plan) -> None:
             hint="Free some disk space, name another disk with --run-dir, or lower limits.workspace_size and"
             " limits.home_size with --set.",
         )
-    _try_writing(plan.options.runs)
 
 
-def _try_writing(runs: Path) -> None:
-    """What permissions cannot tell (read-only file systems, kernel folders, a full disk), found out by trying."""
+def _try_writing(folder: Path, what: str, hint: str) -> None:
+    """What permissions cannot tell (read-only file systems, kernel folders, a full disk) is found out by trying."""
     try:
-        runs.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=runs) as file:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
             file.write(bytes(65536))
     except OSError as error:
-        raise RunFolderUnusable(
-            f"{runs} cannot hold a run: {error.strerror or error}",
-            hint="Name a writable folder with --run-dir.",
-        ) from error
+        message = f"{folder} cannot hold {what}: {error.strerror or error}"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(message, hint=f"Free some disk space. {hint}") from error
+        raise RunFolderUnusable(message, hint=hint) from error
 
 
 def _cpus() -> int:

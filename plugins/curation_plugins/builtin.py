@@ -48,7 +48,10 @@ def _task(file: Path) -> Task:
             f"{file}: no task family is called {config.family!r}",
             hint=f"Families: {', '.join(sorted(FAMILIES)) or 'none'}.",
         )
-    return FAMILIES[config.family](config)
+    try:
+        return FAMILIES[config.family](config)
+    except ConfigInvalid as error:  # what only the family can check: it knows no file
+        raise ConfigInvalid(f"{file}: {error.message}", hint=error.hint) from None
 
 
 @hookimpl

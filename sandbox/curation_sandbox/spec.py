@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Final, Literal
 
@@ -68,7 +69,7 @@ def parse_size(text: str | int) -> int:
         match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
         if match is None:
             raise ValueError(f"{text!r} is no size; write bytes, or a number with k, m, g or t, e.g. '512m'")
-        size = int(float(match[1]) * _UNITS[match[2].lower()])
+        size = int(Fraction(match[1]) * _UNITS[match[2].lower()])
     if size <= 0:
         raise ValueError(f"{text!r} is no size: it must be above zero")
     return size

@@ -133,6 +133,12 @@ def make_spec(image: str) -> MakeSpec:
 
 
 @pytest.fixture
-def host_mounts() -> Callable[[], set[Path]]:
-    """The places where something is mounted on the host, now."""
-    return lambda: {point.target for point in mounts.mounted()}
+def run_id() -> str:
+    """Of this process only: other runs on the machine come and go."""
+    return f"test-{os.getpid()}"
+
+
+@pytest.fixture
+def host_mounts(run_id: str) -> Callable[[], set[Path]]:
+    """The places on the host where something is mounted for containers of ``run_id``, now."""
+    return lambda: {point.target for point in mounts.mounted() if run_id in str(point.target)}

@@ -13,7 +13,7 @@ import pytest
 from conftest import MakeSpec, needs_root
 
 from curation_sandbox import container as containers
-from curation_sandbox import staging
+from curation_sandbox import mounts, staging
 from curation_sandbox.container import Container
 from curation_sandbox.engine import LABEL, Engine
 from curation_sandbox.errors import ContainerFailed, ImageMissing, SandboxPropertyMissing
@@ -21,11 +21,6 @@ from curation_sandbox.spec import Mount
 from curation_sandbox.volumes import Volume
 
 HostMounts = Callable[[], set[Path]]
-
-
-@pytest.fixture
-def run_id() -> str:
-    return f"lifecycle-{os.getpid()}"
 
 
 def left(engine: Engine, run_id: str) -> list[str]:
@@ -95,38 +90,36 @@ def test_processes_left_in_the_background_end_with_the_main_one(engine: Engine, 
 def test_nothing_is_left(
     engine: Engine, make_spec: MakeSpec, tmp_path: Path, host_mounts: HostMounts, run_id: str
 ) -> None:
-    before = host_mounts()
     spec = make_spec(run_id=run_id, mounts=(Mount(source=tmp_path, target="/pool"),))
     with pytest.raises(ZeroDivisionError), Container(engine, spec) as container:  # noqa: PT012 - the point of it
         container.start()
         assert left(engine, run_id)
+        assert bool(host_mounts()) == mounts.can_mount()
         _ = 1 / 0
     assert left(engine, run_id) == []
-    assert host_mounts() == before
+    assert host_mounts() == set()
 
 
 def test_an_image_that_is_not_there(
     engine: Engine, make_spec: MakeSpec, tmp_path: Path, host_mounts: HostMounts, run_id: str
 ) -> None:
-    before = host_mounts()
     spec = make_spec(
         run_id=run_id, image="curation-harness/none:none", mounts=(Mount(source=tmp_path, target="/pool"),)
     )
     with pytest.raises(ImageMissing), Container(engine, spec):
         pass
     assert left(engine, run_id) == []
-    assert host_mounts() == before
+    assert host_mounts() == set()
 
 
 def test_a_creation_that_the_engine_refuses(
     engine: Engine, make_spec: MakeSpec, tmp_path: Path, host_mounts: HostMounts, run_id: str
 ) -> None:
-    before = host_mounts()
     spec = make_spec(run_id=run_id, runtime="no-such-runtime", mounts=(Mount(source=tmp_path, target="/pool"),))
     with pytest.raises(ContainerFailed), Container(engine, spec) as container:
         container.start()
     assert left(engine, run_id) == []
-    assert host_mounts() == before
+    assert host_mounts() == set()
 
 
 def test_creating_is_interrupted_after_the_engine_made_it(
@@ -149,12 +142,11 @@ def test_creating_is_interrupted_after_the_engine_made_it(
 def test_a_mount_that_is_not_there(
     engine: Engine, make_spec: MakeSpec, tmp_path: Path, host_mounts: HostMounts, run_id: str
 ) -> None:
-    before = host_mounts()
-    mounts = (Mount(source=tmp_path, target="/pool"), Mount(source=tmp_path / "no", target="/cards"))
-    with pytest.raises(ContainerFailed, match="no"), Container(engine, make_spec(run_id=run_id, mounts=mounts)):
+    shown = (Mount(source=tmp_path, target="/pool"), Mount(source=tmp_path / "no", target="/cards"))
+    with pytest.raises(ContainerFailed, match="no"), Container(engine, make_spec(run_id=run_id, mounts=shown)):
         pass
     assert left(engine, run_id) == []
-    assert host_mounts() == before
+    assert host_mounts() == set()
 
 
 def test_a_command_that_is_not_there(engine: Engine, make_spec: MakeSpec, run_id: str) -> None:

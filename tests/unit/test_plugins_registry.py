@@ -130,6 +130,8 @@ def test_broken_task_file_is_named_with_line_and_the_other_builtins_stay(
         "unknown-key": "name: unknown-key\nfamily: llava\ntitle: t\nsubmision: {rows_max: 3}\nbenchmarks: [a]\n",
         "not-yaml": "name: [\n",
         "no-family": "name: no-family\nfamily: lava\ntitle: t\nsubmission: {rows_max: 3}\nbenchmarks: [a]\n",
+        "bad-recipe": "name: bad-recipe\nfamily: llava\ntitle: t\nsubmission: {rows_max: 3}\nbenchmarks: [digits]\n"
+        "recipe: {batch: 0}\n",
         "misnamed": "name: other\nfamily: llava\ntitle: t\nsubmission: {rows_max: 3}\nbenchmarks: [a]\n",
     }.items():
         (tmp_path / name).mkdir()
@@ -137,11 +139,12 @@ def test_broken_task_file_is_named_with_line_and_the_other_builtins_stay(
     monkeypatch.setattr(paths, "TASKS", tmp_path)
     built = registry.build()
     reasons = broken(built, "curation-harness")
-    assert len(reasons) == 4
+    assert len(reasons) == 5
     text = "\n".join(reasons)
     unknown = tmp_path / "unknown-key" / "task.yaml"
     assert f"submision: unknown key (did you mean 'submission'?) ({unknown}, line 4)" in text
     assert f"{tmp_path / 'not-yaml' / 'task.yaml'}, line 2, column 1" in text
+    assert f"{tmp_path / 'bad-recipe' / 'task.yaml'}: " in text
     assert "no task family is called 'lava'" in text
     assert "name is 'other', and the folder is called 'misnamed'" in text
     assert built.engines.get("local")

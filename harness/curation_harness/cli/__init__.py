@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
+import errno
 import importlib
+import signal
 import sys
+import threading
 import traceback
-from typing import Any
 
 import click
 
+from curation_harness.errors import INTERRUPTED
 from curation_sandbox import __version__
-from curation_sandbox.errors import CurationError
+from curation_sandbox.errors import CurationError, DiskFull
 
 COMMANDS = {
     "launch": ("curation_harness.cli.launch:launch", "Run an agent on a task."),
@@ -49,6 +53,15 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not ctx.resilient_parsing:
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            meant = f" Did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"No such command {args[0]!r}.{meant}")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
@@ -70,23 +83,42 @@ def harness(ctx: click.Context, debug: bool) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Entry point. The one place where errors become messages and exit codes."""
     given = sys.argv[1:] if arguments is None else arguments
+    _stop_on_terminate()
     try:
         code = harness.main(args=given, prog_name="harness", standalone_mode=False)
     except click.exceptions.Abort:
-        code = 130
+        click.echo("Interrupted.", err=True)
+        code = INTERRUPTED
     except click.ClickException as error:
         error.show()
         code = error.exit_code
-    except CurationError as error:
+    except (CurationError, OSError) as error:
+        told = error if isinstance(error, CurationError) else _of_the_machine(error)
+        if told is None:
+            raise
         if "--debug" in given:
             traceback.print_exc()
-        _print_error(error)
-        code = error.exit_code
-    sys.exit(_exit_code(code))
+        _print_error(told)
+        code = told.exit_code
+    sys.exit(code if isinstance(code, int) else 0)
 
 
-def _exit_code(code: Any) -> int:
-    return code if isinstance(code, int) else 0
+def _stop_on_terminate() -> None:
+    """SIGTERM unwinds as Ctrl-C does, so that half-made things are removed; a run's own handler replaces this."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def _of_the_machine(error: OSError) -> CurationError | None:
+    """What the machine refused, as an error with a message; none if it looks like a bug of ours."""
+    what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        hint = "Free some (`df -h` says which disk is full). A run that had begun goes on with `harness resume`."
+        return DiskFull(f"the disk is full: {what}", hint=hint)
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        hint = "Runs are kept in --run-dir or $CURATION_RUNS, the cache in $CURATION_CACHE: name writable places."
+        return CurationError(f"not allowed: {what}", hint=hint)
+    return None
 
 
 def _print_error(error: CurationError) -> None:

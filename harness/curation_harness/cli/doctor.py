@@ -56,7 +56,7 @@ def _verdict(found: list[Property]) -> str:
     missing = sum(1 for one in found if not one.holds and one.required)
     weaker = sum(1 for one in found if not one.holds and not one.required)
     if missing:
-        return f"{missing} of {len(found)} are missing: runs cannot start, or would not be isolated, until they hold."
+        return f"Missing: {missing} of {len(found)}. Until it holds, runs cannot start or would not be isolated."
     if weaker:
         return f"Runs can start. {weaker} of {len(found)} could be stronger, as said above."
     return f"All {len(found)} hold."

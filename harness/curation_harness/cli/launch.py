@@ -11,7 +11,7 @@ from rich.console import Console
 
 from curation_harness import launch as runs
 from curation_harness import places
-from curation_harness.cli.options import as_json, load_registry, run_dir, runs_folder
+from curation_harness.cli.options import as_json, load_registry, named, run_dir, runs_folder
 from curation_harness.cli.outcome import tell_outcome
 from curation_harness.console import ConsoleWatcher
 from curation_harness.dry_run import describe
@@ -20,10 +20,10 @@ from curation_harness.watcher import Watcher
 
 
 @click.command()
-@click.option("--agent", default="baseline", show_default=True, help="See `harness agents`.")
-@click.option("--task", default="llava-tiny", show_default=True, help="See `harness tasks`.")
-@click.option("--scaffold", default="open", show_default=True, help="See `harness scaffolds`.")
-@click.option("--engine", default="local", show_default=True, help="See `harness engines`.")
+@named("agent", "baseline")
+@named("task", "llava-tiny")
+@named("scaffold", "open")
+@named("engine", "local")
 @click.option("--iterations", type=click.IntRange(1), help="Attempts the agent may spend.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the run.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a number of the task.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import click
 
@@ -14,6 +14,8 @@ from curation_plugins import registry as registries
 from curation_plugins.registry import Registry
 
 F = TypeVar("F", bound=Callable[..., Any])
+Kind = Literal["task", "agent", "scaffold", "engine"]
+Complete = Callable[[click.Context, click.Parameter, str], list[str]]
 
 
 def run_dir(command: F) -> F:
@@ -31,6 +33,22 @@ def as_json(command: F) -> F:
 
 def a_run(command: F) -> F:
     return click.argument("run", default="last", shell_complete=_complete_runs)(command)
+
+
+def named(kind: Kind, default: str) -> Callable[[F], F]:
+    """The option that names a registered thing, completed by the names there are."""
+    return click.option(
+        f"--{kind}", default=default, show_default=True, help=f"See `harness {kind}s`.", shell_complete=names_of(kind)
+    )
+
+
+def names_of(kind: Kind) -> Complete:
+    """Shell completion by the registered names."""
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+        return [thing.name for thing in getattr(registries.build(), f"{kind}s") if thing.name.startswith(incomplete)]
+
+    return complete
 
 
 def runs_folder(run_dir: Path | None) -> Path:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import click
 from rich.console import Console
 
+from curation_harness.errors import INTERRUPTED
 from curation_harness.launch import Outcome
 from curation_harness.record.summary import summarize
 from curation_harness.report.terminal import SummaryView
-
-INTERRUPTED = 130
 
 
 def tell_outcome(outcome: Outcome, as_json: bool) -> int:

@@ -11,7 +11,7 @@ from curation_harness import launch as work
 from curation_harness import places
 from curation_harness import references as tables
 from curation_harness.cli.launch import watching
-from curation_harness.cli.options import as_json, load_registry
+from curation_harness.cli.options import as_json, load_registry, named, names_of
 from curation_harness.console import stdout
 from curation_harness.record import files
 from curation_harness.record.models import ReferenceTable
@@ -21,8 +21,8 @@ from curation_plugins import config
 
 
 @click.command()
-@click.argument("task")
-@click.option("--engine", default="local", show_default=True, help="See `harness engines`.")
+@click.argument("task", shell_complete=names_of("task"))
+@named("engine", "local")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a number of the task.")
 @click.option("--export", type=click.Path(path_type=Path), help="Also write the table to this file.")
 @click.option(

@@ -49,6 +49,7 @@ KINDS = frozenset(
         "attempt-scored",
         "attempt-failed",
         "worker",
+        "server-error",
         "signal",
         "oom-kill",
         "done",
