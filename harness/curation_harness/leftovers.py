@@ -17,8 +17,8 @@ from curation_sandbox import reaper
 from curation_sandbox.engine import Engine
 from curation_sandbox.submit_server import SOCKET_NAME
 
-SOCKET_FOLDERS = "curation-*"
-"""As ``run.socket_folder`` names them."""
+SOCKET_FOLDERS = "curation-*/s"
+"""As ``run.socket_folder`` names them, below the folder for temporary files."""
 BIND_SECONDS = 0.3
 """Between a server's bind and its listen a socket refuses; a second look after this tells it from a dead one."""
 
@@ -45,7 +45,7 @@ def _sockets(temporary: Path) -> Iterator[Leftover]:
     for folder in sorted(temporary.glob(SOCKET_FOLDERS)):
         path = folder / SOCKET_NAME
         if path.is_socket() and _refuses(path):
-            yield Leftover(f"socket folder {folder}", partial(_remove_tree, folder))
+            yield Leftover(f"socket folder {folder.parent}", partial(_remove_tree, folder.parent))
 
 
 def _half_made_assets(cache: Path) -> Iterator[Leftover]:

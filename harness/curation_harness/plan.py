@@ -26,7 +26,7 @@ from curation_plugins import config
 from curation_plugins.api import Agent, AgentLaunch, AgentRequest, Engine, Scaffold, Task
 from curation_plugins.registry import Registry
 
-RUN_ID = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
+RUN_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,7 @@ def make(options: LaunchOptions, registry: Registry) -> Plan:
     task = registry.tasks.get(options.task)
     if overrides:
         task = task.with_config(config.override(task.config, overrides))
-    run_id = options.run_id or _new_id(options)
+    run_id = _new_id(options) if options.run_id is None else options.run_id
     _check_run_id(run_id, options.runs)
     return Plan(
         run_id=run_id,
@@ -143,7 +143,7 @@ def _new_id(options: LaunchOptions) -> str:
 
 
 def _check_run_id(run_id: str, runs: Path) -> None:
-    if not RUN_ID.match(run_id):
+    if not RUN_ID.fullmatch(run_id):
         raise OptionInvalid(
             f"--run-id {run_id!r}: lower-case letters, digits, '.', '_' and '-', at most 63",
             hint="Example: --run-id llava-first-try",

@@ -103,5 +103,6 @@ def _digest(model: Path) -> str:
     files = [model] if model.is_file() else sorted(path for path in model.rglob("*") if path.is_file())
     for path in files:
         total.update(path.relative_to(model.parent).as_posix().encode() + b"\0")
-        total.update(hashlib.sha256(path.read_bytes()).digest())
+        with path.open("rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()

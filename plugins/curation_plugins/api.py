@@ -232,9 +232,7 @@ class Engine(ABC):
     summary: str
 
     @abstractmethod
-    def open(
-        self, *, run_id: str, log: Path, config: TaskConfig, on_event: OnEvent | None = None
-    ) -> EngineSession:
+    def open(self, *, run_id: str, log: Path, config: TaskConfig, on_event: OnEvent | None = None) -> EngineSession:
         """Begin a run's work. Workers' stdout and stderr are appended to the file ``log``.
 
         ``on_event(name, details)`` is told what the record should hold of the workers: ``slot-taken``,

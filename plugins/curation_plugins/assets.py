@@ -43,9 +43,7 @@ def ensure(cache: Path, task: Task, progress: Progress) -> Path:
             verify(target)
             return target
         if target.exists():
-            raise AssetsInvalid(
-                f"{target} exists without a {MANIFEST}", hint="Remove the folder and try again."
-            )
+            raise AssetsInvalid(f"{target} exists without a {MANIFEST}", hint="Remove the folder and try again.")
         scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         try:
             scratch.chmod(0o755)  # the container's user reads the pool through it
@@ -77,9 +75,7 @@ def verify(assets: Path) -> None:
     """
     expected = json.loads((assets / MANIFEST).read_text())
     found = _hash_tree(assets)
-    differing = sorted(
-        name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)
-    )
+    differing = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
     if differing:
         listed = ", ".join(differing[:3]) + (" …" if len(differing) > 3 else "")
         raise AssetsInvalid(

@@ -5,7 +5,8 @@
         status = container.wait(timeout=60)
 
 The hardened set is in ``hardening.py``. Leaving the block removes the container, whatever happened; after a
-``kill -9`` of the harness the reaper does. ``CURATION_KEEP_CONTAINER=1`` leaves it for a look inside.
+``kill -9`` of the harness the reaper does. ``CURATION_KEEP_CONTAINER=1`` leaves it for a look inside: as it is, if
+it runs; the reaper passes it by, and ``docker rm --force`` removes it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from curation_sandbox.spec import ContainerSpec
 from curation_sandbox.staging import staged
 
 KEEP_VARIABLE: Final = "CURATION_KEEP_CONTAINER"
+
+KEPT_LABEL: Final = f"{LABEL}.kept"
 
 # After the main process has ended, its last output is at most this many seconds away.
 _DRAIN_SECONDS: Final = 30.0
@@ -67,6 +70,7 @@ class Container:
         self._memory_events: Path | None = None
         self._oom_kills = 0
         self._status: ExitStatus | None = None
+        self._kept = False
 
     @property
     def id(self) -> str:
@@ -87,14 +91,13 @@ class Container:
             binds = stack.enter_context(staged(self.name, read_only_binds(self.spec)))
             stack.callback(self._remove)
             self._id = self._engine.create(engine_json(self.spec, binds, self._labels()), self.name)
+            self._kept = _keeping()
             self._resources = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if os.environ.get(KEEP_VARIABLE) == "1":
-            return
         self._resources.close()
 
     def start(self, on_output: Callable[[bytes], None] | None = None) -> None:
@@ -185,6 +188,7 @@ class Container:
             **self.spec.labels,
             f"{LABEL}.version": __version__,
             f"{LABEL}.run": self.spec.run_id,
+            **({KEPT_LABEL: "1"} if _keeping() else {}),
             **{f"{LABEL}.{name}": value for name, value in owners.current().labels().items()},
         }
 
@@ -198,6 +202,8 @@ class Container:
             )
 
     def _remove(self) -> None:
+        if self._kept:
+            return
         # By name: if creating was interrupted, the engine may have made it without our knowing the id.
         self._engine.remove(self.name)
         if self._reader is not None:
@@ -248,6 +254,10 @@ class Container:
 
 HOSTNAME_FILE: Final = "/etc/hostname"
 """The engine mounts one into every container: by it a container's mounts are known from a host's."""
+
+
+def _keeping() -> bool:
+    return os.environ.get(KEEP_VARIABLE) == "1"
 
 
 def _memory_events(pid: int) -> Path | None:

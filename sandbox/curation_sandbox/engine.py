@@ -164,9 +164,7 @@ class Engine:
     ) -> tuple[int, bytes]:
         """Run a further program in a running container: exit code, and stdout with stderr."""
         with translated(f"run a command in container {container[:12]}"):
-            made = self._api.exec_create(
-                container, list(command), user=user, environment=dict(environment)
-            )
+            made = self._api.exec_create(container, list(command), user=user, environment=dict(environment))
             output = self._api.exec_start(made["Id"])
             code = self._api.exec_inspect(made["Id"])["ExitCode"]
         return (-1 if code is None else int(code)), cast(bytes, output)
@@ -262,7 +260,7 @@ def check_version(found: str) -> None:
 
 def _unavailable(host: str, error: Exception) -> CurationError:
     text = str(error)
-    if "too old" in text or "client version" in text:
+    if any(words in text for words in ("too old", "client version", "no longer supported")):
         return EngineTooOld(f"The engine at {host} is too old: {text}", hint="Update Docker.")
     path = Path(host.removeprefix("unix://"))
     if host.startswith("unix://"):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from curation_sandbox import mounts
+from curation_sandbox.container import KEPT_LABEL
 from curation_sandbox.engine import LABEL, Engine, connect
 from curation_sandbox.errors import ContainerFailed, EngineUnavailable
 from curation_sandbox.owners import Owner
@@ -74,7 +75,7 @@ def _containers(engine: Engine | None) -> Iterator[Leftover]:
         labels = container.get("Labels") or {}
         own = {key.removeprefix(prefix): value for key, value in labels.items() if key.startswith(prefix)}
         owner = Owner.of_labels(own)
-        if owner is not None and owner.dead:
+        if owner is not None and owner.dead and KEPT_LABEL not in labels:
             what = f"container {container['Id'][:12]} of run {own.get('run', '?')} ({container['State']})"
             yield Leftover("container", container["Id"], what, owner)
 

@@ -7,7 +7,6 @@ remains; set-user-id bits and device files are then stopped by no-new-privileges
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,13 +53,14 @@ class Stage:
         Raises:
             ContainerFailed: the kernel refuses to unmount.
         """
-        if not self.folder.is_dir():
-            return
+        if not mounts.can_mount() or not self.folder.is_dir():
+            return  # without root nothing is staged, and root's stages are not ours to look at
         for place in self.folder.iterdir():
             if place.name != OWNER_FILE:
                 mounts.unmount(place)
                 place.rmdir() if place.is_dir() else place.unlink()
-        shutil.rmtree(self.folder)
+        (self.folder / OWNER_FILE).unlink(missing_ok=True)  # last: until here a killed close can be repeated
+        self.folder.rmdir()
 
 
 @contextmanager

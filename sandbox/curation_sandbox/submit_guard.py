@@ -180,9 +180,7 @@ class _Exchange:
             if self._room is not None:
                 self._room -= len(message.get("body", b""))
                 if self._room < 0:
-                    raise Reject(
-                        413, "too-large", f"a JSON body may have {self._limits.json_bytes} bytes at most."
-                    )
+                    raise Reject(413, "too-large", f"a JSON body may have {self._limits.json_bytes} bytes at most.")
         return message
 
     async def send(self, message: Message) -> None:
@@ -228,9 +226,7 @@ def _raw_reply(status: str, error: str, message: str) -> bytes:
 
 
 _BUSY = _raw_reply("503 Service Unavailable", "busy", "too many connections are open: close some.")
-_SLOW = _raw_reply(
-    "408 Request Timeout", "too-slow", "the headers came too slowly and the connection was closed."
-)
+_SLOW = _raw_reply("408 Request Timeout", "too-slow", "the headers came too slowly and the connection was closed.")
 
 
 _NO_REQUEST = "this is not an HTTP/1.1 request with headers of at most {} bytes."

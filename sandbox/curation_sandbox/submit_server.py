@@ -83,9 +83,7 @@ class SubmitServer:
         listener = self._listen()
         desk = Desk(self._handler, self._blobs, self._limits, self._replies, self._on_error)
         server = uvicorn.Server(self._config(desk))
-        thread = threading.Thread(
-            target=server.run, args=([listener],), name="submit-server", daemon=True
-        )
+        thread = threading.Thread(target=server.run, args=([listener],), name="submit-server", daemon=True)
         self._desk, self._server, self._thread = desk, server, thread
         thread.start()
         while not server.started:
@@ -112,8 +110,7 @@ class SubmitServer:
         length = len(os.fsencode(self.socket_path))
         if length > _LONGEST_PATH:
             raise SocketPathTooLong(
-                f"the path of the submit socket has {length} bytes, Linux allows {_LONGEST_PATH}: "
-                f"{self.socket_path}",
+                f"the path of the submit socket has {length} bytes, Linux allows {_LONGEST_PATH}: {self.socket_path}",
                 hint="Use a run folder with a shorter path.",
             )
         folder = self.socket_path.parent

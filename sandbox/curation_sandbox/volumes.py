@@ -129,10 +129,15 @@ class Volume:
         self._write_claim()
         if present is None:
             self._mount()
+        # As it was made: an agent may have shut its own folder, and its next container could not use it.
+        os.chown(self.mountpoint, self.uid, self.uid)
+        self.mountpoint.chmod(0o755)
 
     def detach(self) -> None:
         """Unmount it (lazily, if a container still holds it); nothing happens if it is not mounted."""
-        if self.bounded and self._mounted():
+        if not self.bounded:
+            return
+        if self._mounted():
             mounts.unmount(self.mountpoint)
         self._claim_path.unlink(missing_ok=True)
 

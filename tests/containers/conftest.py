@@ -6,39 +6,22 @@ container start their own (``make_spec``). Skipped, all of them, only where no e
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
+from container_box import LIMITS, Box, MakeSpec
 
 from curation_sandbox import images, mounts
-from curation_sandbox.container import Container, ExecResult
+from curation_sandbox.container import Container
 from curation_sandbox.engine import Engine, connect
 from curation_sandbox.errors import EngineUnavailable
-from curation_sandbox.spec import ContainerSpec, Limits, Mount
+from curation_sandbox.spec import ContainerSpec, Mount
 from curation_sandbox.volumes import Volume
-
-MIB = 2**20
-LIMITS = Limits(
-    memory=128 * MIB,
-    cpus=0.5,
-    pids=64,
-    file_size=8 * MIB,
-    workspace_size=16 * MIB,
-    home_size=8 * MIB,
-    tmp_size=8 * MIB,
-    tmp_inodes=500,
-    shm_size=4 * MIB,
-    open_files=128,
-)
-MakeSpec = Callable[..., ContainerSpec]
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root on the host")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,26 +29,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.containers)
-
-
-class Box(NamedTuple):
-    """The long-lived container, and the host's side of it."""
-
-    container: Container
-    folder: Path
-    """Host folder with ``pool``, ``sockets``, ``workspace``, ``home``."""
-
-    def run(self, *argv: str, user: str | None = None) -> ExecResult:
-        return self.container.exec(argv, user)
-
-    def sh(self, script: str, user: str | None = None) -> ExecResult:
-        return self.run("sh", "-c", script, user=user)
-
-    def python(self, code: str, user: str | None = None) -> Any:
-        """What the code printed, as JSON."""
-        result = self.run("python3", "-c", code, user=user)
-        assert result.code == 0, result.output.decode(errors="replace")
-        return json.loads(result.output)
 
 
 @pytest.fixture(scope="session")

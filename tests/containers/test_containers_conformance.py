@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import pytest
-from conftest import LIMITS, Box
+from container_box import LIMITS, Box
 
 from curation_sandbox import conformance
 from curation_sandbox.conformance import Property

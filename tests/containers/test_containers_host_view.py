@@ -9,7 +9,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from conftest import Box, needs_root
+from container_box import Box, needs_root
 
 from curation_sandbox.hardening import MASKED
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import MakeSpec, needs_root
+from container_box import MakeSpec, needs_root
 
 from curation_sandbox import container as containers
 from curation_sandbox import mounts, staging
@@ -195,8 +195,8 @@ def test_kept_for_a_look_inside(
         container.start()
         container.wait(30)
     assert engine.inspect(container.id)["State"]["ExitCode"] == 0
+    assert left(engine, run_id) == [container.id], "the container, and no mounts"
     engine.remove(container.id)
-    staging.Stage(container.name).close()
 
 
 def test_the_workspace_outlives_the_container(engine: Engine, make_spec: MakeSpec, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 import pytest
-from conftest import LIMITS, MIB, Box, MakeSpec
+from container_box import LIMITS, MIB, Box, MakeSpec
 
 from curation_sandbox.container import Container
 from curation_sandbox.engine import Engine

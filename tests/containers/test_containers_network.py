@@ -9,7 +9,7 @@ from contextlib import closing
 
 import psutil
 import pytest
-from conftest import Box
+from container_box import Box
 
 ATTEMPT = """
 import json, socket

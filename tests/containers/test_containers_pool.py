@@ -9,8 +9,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import Box, MakeSpec, needs_root
+from container_box import Box, MakeSpec, needs_root
 
+from curation_sandbox import mounts
 from curation_sandbox.container import Container
 from curation_sandbox.engine import Engine
 from curation_sandbox.spec import Mount
@@ -141,3 +142,16 @@ def test_a_link_to_the_hosts_secrets_as_a_mount(engine: Engine, make_spec: MakeS
     spec = make_spec(mounts=(Mount(source=tmp_path / "pool", target="/pool"),))
     with pytest.raises(Exception, match="/etc"), Container(engine, spec):
         pass
+
+
+def test_without_root_on_the_host_the_engines_read_only_bind_remains(
+    engine: Engine, make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mounts, "can_mount", lambda: False)
+    output: list[bytes] = []
+    tmp_path.chmod(0o777)
+    spec = make_spec(command=("touch", "/pool/new"), mounts=(Mount(source=tmp_path, target="/pool"),))
+    with Container(engine, spec) as container:
+        container.start(output.append)
+        container.wait(30)
+    assert b"Read-only file system" in b"".join(output)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import MakeSpec, needs_root
+from container_box import MakeSpec, needs_root
 
 from curation_sandbox import mounts, owners, reaper, staging
 from curation_sandbox.container import Container
@@ -28,6 +28,9 @@ with connect() as engine, Container(engine, ContainerSpec.model_validate_json(sy
     print(container.id, container.name, flush=True)
     time.sleep(600)
 """
+DEAD = {
+    f"{LABEL}.{name}": value for name, value in owners.current().model_copy(update={"started": 1}).labels().items()
+}
 Killed = Callable[[ContainerSpec], tuple[str, str]]
 
 
@@ -97,6 +100,7 @@ def test_a_live_run_is_not_touched(engine: Engine, make_spec: MakeSpec, tmp_path
     [
         {},
         {f"{LABEL}.run": "r"},
+        {f"{LABEL}.kept": "1", **DEAD},
         {f"{LABEL}.owner-pid": "1"},
         {f"{LABEL}.owner-pid": "abc", f"{LABEL}.owner-started": "1"},
         {"owner-pid": "999999", "owner-started": "1", "boot-id": "x", "pid-namespace": "x"},
@@ -124,9 +128,7 @@ def test_an_owner_we_cannot_see_is_not_called_dead(engine: Engine, image: str) -
 
 def test_a_process_number_used_again(engine: Engine, image: str) -> None:
     """The number lives, the process is another one: its start differs."""
-    other = owners.current().model_copy(update={"started": 1})
-    labels = {f"{LABEL}.{name}": value for name, value in other.labels().items()}
-    identity = engine.create({"Image": image, "Cmd": ["true"], "Labels": labels}, f"test-again-{os.getpid()}")
+    identity = engine.create({"Image": image, "Cmd": ["true"], "Labels": DEAD}, f"test-again-{os.getpid()}")
     try:
         (one,) = concerning(engine, identity)
         reaper.remove(one, engine)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Box
+from container_box import Box
 
 import curation_sandbox
 from curation_sandbox.incontainer import look_around

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import MIB, needs_root
+from container_box import MIB, needs_root
 
 from curation_sandbox import mounts, reaper
 from curation_sandbox.errors import ContainerFailed, DiskFull

@@ -346,8 +346,10 @@ def test_header_injection_through_the_url(shared: Bench) -> None:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just("a" * 64),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.sampled_from(["data", "key", "policy", "name", "rows"]) | st.text(), inner, max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["data", "key", "policy", "name", "rows"]) | st.text(), inner, max_size=5)
+    ),
     max_leaves=12,
 )
 

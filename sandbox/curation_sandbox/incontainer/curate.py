@@ -139,9 +139,7 @@ class Harness:
             return reply
         raise Failure(str(reply.get("error", "bad-request")), str(reply.get("message", reply)))
 
-    def _exchange(
-        self, method: str, path: str, body: bytes | Path | None, timeout: float
-    ) -> tuple[int, Json]:
+    def _exchange(self, method: str, path: str, body: bytes | Path | None, timeout: float) -> tuple[int, Json]:
         connection = self._connection
         connection.timeout = timeout
         if connection.sock is not None:
@@ -204,9 +202,7 @@ def policy_files(folder: str) -> list[tuple[str, Path]]:
     """
     root = Path(folder)
     if not root.is_dir():
-        raise Failure(
-            "usage", f"--policy: {folder} is no folder. Give the folder with the code that made the file."
-        )
+        raise Failure("usage", f"--policy: {folder} is no folder. Give the folder with the code that made the file.")
     found: list[tuple[str, Path]] = []
     size = 0
     for place, folders, names in os.walk(root, onerror=_raise):

@@ -19,9 +19,7 @@ def load(folder: Path) -> tuple[Any, Any]:
     """
     transformers.utils.logging.disable_progress_bar()
     try:
-        model = LlavaForConditionalGeneration.from_pretrained(
-            folder, local_files_only=True, dtype="float32"
-        )
+        model = LlavaForConditionalGeneration.from_pretrained(folder, local_files_only=True, dtype="float32")
         processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         raise AssetsInvalid(

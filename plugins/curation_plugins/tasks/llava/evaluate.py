@@ -60,9 +60,7 @@ class Evaluator:
                 file.write(json.dumps(_result(item, answer), ensure_ascii=False) + "\n")
         return {"items": len(half.items)}
 
-    def _half(
-        self, assets: Path, split: Split, model: Any, processor: Any, recipe: Recipe
-    ) -> _Half:
+    def _half(self, assets: Path, split: Split, model: Any, processor: Any, recipe: Recipe) -> _Half:
         key = (assets, split)
         if key not in self._halves:
             folder = layout.benchmarks(assets)

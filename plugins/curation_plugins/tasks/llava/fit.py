@@ -124,9 +124,7 @@ def fit(
     )
 
 
-def _optimiser(
-    model: Any, parameters: list[torch.nn.Parameter], recipe: Recipe
-) -> torch.optim.Optimizer:
+def _optimiser(model: Any, parameters: list[torch.nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
     projector = {id(p) for p in model.model.multi_modal_projector.parameters()}
     groups = [
         {"params": [p for p in parameters if id(p) not in projector], "lr": recipe.lr},
@@ -135,9 +133,7 @@ def _optimiser(
             "lr": recipe.projector_lr or recipe.lr,
         },
     ]
-    return torch.optim.AdamW(
-        groups, betas=(0.9, recipe.beta2), weight_decay=recipe.weight_decay, fused=True
-    )
+    return torch.optim.AdamW(groups, betas=(0.9, recipe.beta2), weight_decay=recipe.weight_decay, fused=True)
 
 
 def _warmup_cosine(steps: int, share: float) -> Callable[[int], float]:

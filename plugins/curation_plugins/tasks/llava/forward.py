@@ -16,9 +16,7 @@ def hidden_states(model: Any, batch: Batch, features: torch.Tensor | None) -> to
         projected = model.model.multi_modal_projector(features)
         mask = (batch.ids == model.config.image_token_id).unsqueeze(-1)
         embeds = embeds.masked_scatter(mask, projected.to(embeds.dtype))
-    hidden: torch.Tensor = model.model.language_model(
-        inputs_embeds=embeds, use_cache=False
-    ).last_hidden_state
+    hidden: torch.Tensor = model.model.language_model(inputs_embeds=embeds, use_cache=False).last_hidden_state
     return hidden
 
 

@@ -38,9 +38,7 @@ def make_assets(folder: Path, settings: TinySettings, progress: Progress) -> Non
     }
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as complaints,
-        subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=complaints, env=environment, text=True
-        ) as process,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=complaints, env=environment, text=True) as process,
     ):
         try:
             assert process.stdout is not None

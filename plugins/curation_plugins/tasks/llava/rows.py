@@ -108,9 +108,7 @@ class RowFile(Sequence[Row]):
         return read_rows(self._path)
 
 
-def dump_row(
-    label: str, source: str, image: str | None, turns: list[tuple[str, str]]
-) -> str:
+def dump_row(label: str, source: str, image: str | None, turns: list[tuple[str, str]]) -> str:
     """One line of a pool file, newline included."""
     row = {
         "id": label,

@@ -103,10 +103,7 @@ class LlavaTask(Task):
         image = layout.pool(assets) / entry.image if entry.image else None
         return RowCard(
             row=row,
-            turns=tuple(
-                (turn.speaker, turn.value.replace(IMAGE_MARK, "").strip())
-                for turn in entry.conversations
-            ),
+            turns=tuple((turn.speaker, turn.value.replace(IMAGE_MARK, "").strip()) for turn in entry.conversations),
             image=image.read_bytes() if image else None,
             source=entry.source,
         )

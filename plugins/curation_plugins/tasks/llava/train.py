@@ -35,9 +35,7 @@ class PoolState:
     def encoded(self, rows: tuple[int, ...]) -> list[Encoded]:
         """Encodings of pool rows, made at most once each."""
         missing = [row for row in rows if row not in self._encoded]
-        for row, encoding in zip(
-            missing, self._encoder.rows([self._rows[row] for row in missing]), strict=True
-        ):
+        for row, encoding in zip(missing, self._encoder.rows([self._rows[row] for row in missing]), strict=True):
             self._encoded[row] = encoding
         return [self._encoded[row] for row in rows]
 

@@ -53,9 +53,7 @@ CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
-def build_base(
-    settings: BaseModelSettings, seed: int, folder: Path, progress: Callable[[str, float], None]
-) -> None:
+def build_base(settings: BaseModelSettings, seed: int, folder: Path, progress: Callable[[str, float], None]) -> None:
     """Makes model and processor and saves them to `folder` in the Hugging Face layout.
 
     Args:
@@ -201,16 +199,16 @@ class _Heads(torch.nn.Module):
     def loss(self, features: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Features (n, 4, width) and targets (n, 4, 4): colour, shape, word, digit; 0 is none."""
         colour, shape = targets[:, :, 0], targets[:, :, 1]
-        pair = torch.nn.functional.one_hot((colour - 1).clamp_min(0) * len(SHAPES) + shape - 1 + (shape == 0) * 1, len(COLOURS) * len(SHAPES))
-        there = (pair * (shape > 0).unsqueeze(-1)).amax(1, keepdim=True).float()
+        kinds = len(COLOURS) * len(SHAPES)
+        pair = ((colour - 1) * len(SHAPES) + shape - 1).clamp_min(0)
+        there = torch.nn.functional.one_hot(pair, kinds) * (shape > 0).unsqueeze(-1)
+        there = there.amax(1, keepdim=True).float()
         total = torch.nn.functional.binary_cross_entropy_with_logits(
             self.present(features), there.expand(-1, features.shape[1], -1)
         )
         for place, head in enumerate((self.colour, self.shape, self.word, self.digit)):
             logits = head(features)
-            total = total + torch.nn.functional.cross_entropy(
-                logits.flatten(0, 1), targets[:, :, place].flatten()
-            )
+            total = total + torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets[:, :, place].flatten())
         return total
 
 
@@ -240,9 +238,7 @@ def _train_tower(
     heads = _Heads(settings.vision_width)
     parameters = [*tower.parameters(), *heads.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=2e-3, betas=(0.9, 0.98), weight_decay=0.02)
-    rate = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=2e-3, total_steps=settings.tower_steps
-    )
+    rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=2e-3, total_steps=settings.tower_steps)
     tower.train()
     for step in range(settings.tower_steps):
         scenes = [random_scene(rng, digits) for _ in range(64)]

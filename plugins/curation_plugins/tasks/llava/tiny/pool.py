@@ -73,11 +73,7 @@ def make_pool(folder: Path, truth: Path, rows: int, seed: int) -> None:
     A function of `rows` and `seed`: same arguments, same bytes.
     """
     rng = np.random.default_rng([seed, 21])
-    drafts = [
-        draft
-        for source, counts in _counts(rows).items()
-        for draft in _of_source(source, counts, seed, rng)
-    ]
+    drafts = [draft for source, counts in _counts(rows).items() for draft in _of_source(source, counts, seed, rng)]
     order = rng.permutation(len(drafts))
     images = folder / "images"
     images.mkdir(parents=True)
@@ -112,9 +108,7 @@ def level_times(folder: Path) -> None:
         os.utime(path, (EPOCH, EPOCH))
 
 
-def scene_for(
-    benchmark: str, rng: np.random.Generator, digits: NDArray[np.int64]
-) -> Scene:
+def scene_for(benchmark: str, rng: np.random.Generator, digits: NDArray[np.int64]) -> Scene:
     """A random scene that a benchmark's questions apply to."""
     if benchmark == "digits":
         return random_digit(rng, digits)
@@ -135,34 +129,23 @@ def _counts(rows: int) -> dict[str, dict[str, int]]:
     return {source: {kind: counts[source, kind] for kind in KINDS} for source in SOURCES}
 
 
-def _of_source(
-    source: str, counts: dict[str, int], seed: int, rng: np.random.Generator
-) -> Iterator[Draft]:
+def _of_source(source: str, counts: dict[str, int], seed: int, rng: np.random.Generator) -> Iterator[Draft]:
     digits = digit_shares(seed)["pool"]
     singles = [
-        _draft(kind, source, rng, digits)
-        for kind in KINDS
-        if kind != "duplicate"
-        for _ in range(counts[kind])
+        _draft(kind, source, rng, digits) for kind in KINDS if kind != "duplicate" for _ in range(counts[kind])
     ]
     yield from singles
     # Half of what is copied was good to begin with: a copy of a wrong row repeats the mistake.
     good = [draft for draft in singles if draft.kind == "clean"]
     bad = [draft for draft in singles if draft.kind in ("wrong", "mismatched")]
     clusters = max(2, round(counts["duplicate"] / COPIES))
-    originals = [
-        group[int(rng.integers(len(group)))] for group, _ in zip([good, bad] * clusters, range(clusters))
-    ]
+    originals = [group[int(rng.integers(len(group)))] for group, _ in zip([good, bad] * clusters, range(clusters))]
     for number in range(counts["duplicate"]):
         original = originals[number % clusters]
-        yield Draft(
-            "duplicate", source, original.picture, original.question, original.answer, original.benchmark
-        )
+        yield Draft("duplicate", source, original.picture, original.question, original.answer, original.benchmark)
 
 
-def _draft(
-    kind: str, source: str, rng: np.random.Generator, digits: NDArray[np.int64]
-) -> Draft:
+def _draft(kind: str, source: str, rng: np.random.Generator, digits: NDArray[np.int64]) -> Draft:
     if kind == "text":
         return Draft(kind, source, None, *small_talk(rng))
     benchmark = pick(rng, BENCHMARKS)

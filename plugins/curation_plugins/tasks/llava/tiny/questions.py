@@ -65,9 +65,7 @@ class Query:
 
     def question(self, rng: np.random.Generator) -> str:
         """A wording, all equally likely."""
-        return pick(rng, _WORDINGS[self.kind]).format(
-            position=self.position, colour=self.colour, shape=self.shape
-        )
+        return pick(rng, _WORDINGS[self.kind]).format(position=self.position, colour=self.colour, shape=self.shape)
 
     def answer(self, scene: Scene) -> str | None:
         """The true answer for a scene; none if the question does not apply to it."""

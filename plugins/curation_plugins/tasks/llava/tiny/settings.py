@@ -38,9 +38,7 @@ class BaseModelSettings(_Frozen):
     """Steps of the vision tower's own training."""
     images: int = 8000
     """Images for the language model's training, each asked about three times."""
-    recipe: Recipe = Recipe(
-        steps=2200, batch=64, lr=1.2e-3, warmup=0.05, beta2=0.98, max_tokens=64, eval_batch=256
-    )
+    recipe: Recipe = Recipe(steps=2200, batch=64, lr=1.2e-3, warmup=0.05, beta2=0.98, max_tokens=64, eval_batch=256)
     """How language model and projector are trained on them."""
 
 
@@ -68,6 +66,4 @@ def read_settings(values: Mapping[str, Any]) -> TinySettings:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in ("assets", *first["loc"]))
-        raise ConfigInvalid(
-            f"{where}: {first['msg']}", hint="The keys are listed in docs/tasks.md."
-        ) from None
+        raise ConfigInvalid(f"{where}: {first['msg']}", hint="The keys are listed in docs/tasks.md.") from None
