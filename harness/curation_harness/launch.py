@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from curation_harness import machine, references
+from curation_harness import leftovers, machine, references
 from curation_harness import plan as plans
 from curation_harness.errors import HarnessError, OptionInvalid, RecordInvalid
 from curation_harness.plan import LaunchOptions, Plan
@@ -26,7 +26,7 @@ from curation_plugins import assets as task_assets
 from curation_plugins.api import AgentLaunch, Task
 from curation_plugins.registry import Registry
 from curation_sandbox import engine as engines
-from curation_sandbox import images, reaper
+from curation_sandbox import images
 from curation_sandbox.errors import EngineUnavailable
 
 
@@ -47,14 +47,14 @@ def launch(options: LaunchOptions, registry: Registry, watcher: Watcher) -> Outc
     """
     plan = plans.make(options, registry)
     watcher.step("checking the engine and the image")
-    first = plan.agent_launch(task_assets.folder(options.cache, plan.task))
-    if first.interactive and not sys.stdin.isatty():
-        raise OptionInvalid(f"agent {plan.agent.name} needs a terminal", hint="Run it from one, without --json.")
-    image = find_image(first.image)
+    find_image(plan.task.config.image)  # before minutes are spent on the task's files
     machine.require(plan)
     watcher.step(f"making or checking the files of task {plan.task.name}")
     assets = task_assets.ensure(options.cache, plan.task, watcher.progress)
     agent = plan.agent_launch(assets)
+    if agent.interactive and not sys.stdin.isatty():
+        raise OptionInvalid(f"agent {plan.agent.name} needs a terminal", hint="Run it from one, without --json.")
+    image = find_image(agent.image)
     spec = plans.run_spec(plan, agent, image, task_assets.digest(assets), task_assets.pool_digest(assets))
     table = references.find(options.cache, plan.task, assets)
     if table is None:
@@ -139,7 +139,7 @@ def _drive(
     )
     with ExitStack() as stack:
         if resumed:
-            _remove_leftovers()
+            _remove_leftovers(cache)
         loop = stack.enter_context(RunLoop(parts))
         stack.enter_context(interruptible(loop.stop))
         if resumed:
@@ -154,14 +154,14 @@ def _drive(
     return Outcome(record, final, write_report(record, task, assets))
 
 
-def _remove_leftovers() -> None:
+def _remove_leftovers(cache: Path) -> None:
     """Remove containers and mounts of harness processes that died, this run's among them."""
     try:
         engine = engines.connect()
     except EngineUnavailable:  # scoring needs no engine; mounts can be removed without one
         engine = None
-    for leftover in reaper.leftovers(engine):
-        reaper.remove(leftover, engine)
+    for leftover in leftovers.find(engine, cache):
+        leftover.remove()
 
 
 @contextmanager

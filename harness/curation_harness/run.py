@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -39,6 +41,7 @@ from curation_sandbox.submit_server import SubmitServer
 POLL_SECONDS = 0.1
 DONE_SECONDS = 5.0
 """How long a container may go on after ``curate done``."""
+SHOW_CURSOR = b"\x1b[?25h"
 GRACE_SECONDS = 60.0
 """How long an agent may go on after its last iteration was scored, to read the score and say goodbye."""
 
@@ -312,8 +315,14 @@ def interruptible(stop: Callable[[], None]) -> Iterator[None]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         for installed in before:
-            signal.signal(installed, signal.SIG_DFL)
+            signal.signal(installed, die)
         stop()
+
+    def die(number: int, frame: FrameType | None) -> None:
+        if sys.stderr.isatty():
+            os.write(sys.stderr.fileno(), SHOW_CURSOR)  # the progress bar hides it
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         before[int(number)] = signal.signal(number, handle)

@@ -132,7 +132,9 @@ class AgentRequest:
 
     task: Task
     assets: Path
+    """The task's files; in a dry run they may not be made yet."""
     seed: int
+    """For the agent's own randomness."""
     iterations: int
     agent_dir: Path | None = None
     """``--agent-dir``: a folder of the user's."""

@@ -32,7 +32,8 @@ class Owner(BaseModel):
             return True
         if self.pid_namespace != _pid_namespace():
             return False
-        return _started(self.pid) != self.started
+        started = _started(self.pid)
+        return started != self.started and not (started is None and _hidden(self.pid))
 
     def labels(self) -> dict[str, str]:
         """The owner as labels of a container; the engine's label prefix is the caller's to add."""
@@ -76,10 +77,21 @@ def current() -> Owner:
 def _started(pid: int) -> int | None:
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
     fields = stat.rpartition(")")[2].split()  # the name before it may hold blanks and brackets
     return None if fields[0] in "ZX" else int(fields[19])
+
+
+def _hidden(pid: int) -> bool:
+    """Whether a process of another user is there that ``/proc`` (mounted with ``hidepid``) does not show us."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 @cache

@@ -109,7 +109,10 @@ def _connected(engine: Engine | None) -> AbstractContextManager[Engine]:
 
 
 def _listed(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir()) if folder.is_dir() else []
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, PermissionError):  # root's, when we are not root: not ours to remove
+        return []
 
 
 def _owner_of(stage: Path) -> Owner | None:

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -40,6 +41,7 @@ from curation_harness.record.models import (
     Refusal,
     RunSpec,
 )
+from curation_sandbox.errors import DiskFull
 
 ModelT = TypeVar("ModelT", bound=Entry)
 
@@ -76,6 +78,10 @@ class RunRecord:
             files.sync_folder(runs)
         except OSError as error:
             shutil.rmtree(scratch, ignore_errors=True)
+            if error.errno == errno.ENOSPC:
+                raise DiskFull(
+                    f"no space left for a run in {runs}", hint="Free space or name another --run-dir."
+                ) from error
             if folder.exists():  # another launch took the id in between
                 raise RunExists(f"run {spec.run_id} exists in {runs}") from error
             raise RunFolderUnusable(
@@ -108,9 +114,11 @@ class RunRecord:
         if "/" in name or (name not in {"last", "."} and Path(name, "run.json").is_file()):
             return cls.open_run(Path(name).resolve())
         ids = run_ids(runs)
-        if name == "last" and ids:
+        if not ids:
+            raise RunUnknown(f"there are no runs in {runs} yet", hint="`harness launch` makes one.")
+        if name == "last":
             return cls.open_run(runs / max(ids, key=lambda run: (runs / run / "run.json").stat().st_mtime_ns))
-        matching = [run for run in ids if run == name] or [run for run in ids if run.startswith(name)]
+        matching = [run for run in ids if run == name] or [run for run in ids if name and run.startswith(name)]
         if len(matching) == 1:
             return cls.open_run(runs / matching[0])
         what = f"{len(matching)} runs begin with {name!r}" if matching else f"no run {name!r}"
@@ -211,9 +219,15 @@ def read(path: Path, model: type[ModelT]) -> ModelT:
     except OSError as error:
         raise RecordInvalid(f"{path}: {error.strerror}", hint="The record is incomplete.") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RecordInvalid(f"{path}: {where}: {first['msg']}", hint="The record was changed or damaged.") from None
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: ValidationError) -> RecordInvalid:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return RecordInvalid(
+        f"{path}: {where + ': ' if where else ''}{first['msg']}", hint="The record was changed or damaged."
+    )
 
 
 def run_ids(runs: Path) -> list[str]:
@@ -235,9 +249,7 @@ def _parse_spec(path: Path, text: str) -> RunSpec:
     try:
         return RunSpec.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RecordInvalid(f"{path}: {where}: {first['msg']}") from None
+        raise _damaged(path, error) from None
 
 
 def _format_of(text: str) -> int | None:

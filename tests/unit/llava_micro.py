@@ -1,0 +1,44 @@
+"""A whole set of LLaVA assets in seconds: the real classes and code, an almost untrained model."""
+
+from __future__ import annotations
+
+from curation_plugins.config import TaskConfig
+from curation_plugins.tasks.llava.task import LlavaTask
+
+ROWS = 320
+
+RECIPE = {
+    "steps": 4,
+    "batch": 8,
+    "lr": 1e-3,
+    "average_last": 0.5,
+    "max_tokens": 64,
+    "max_new_tokens": 4,
+    "eval_batch": 16,
+}
+
+
+def micro_task() -> LlavaTask:
+    """The task over `ROWS` rows whose base model had a handful of steps."""
+    return LlavaTask(
+        TaskConfig.model_validate(
+            {
+                "name": "llava-tiny",
+                "family": "llava",
+                "title": "a set of assets made in seconds",
+                "submission": {"rows_max": 40},
+                "benchmarks": ["digits", "signs", "lookup", "counting", "existence"],
+                "assets": {
+                    "rows": ROWS,
+                    "items": 20,
+                    "base": {
+                        "tower_steps": 3,
+                        "images": 64,
+                        "layers": 1,
+                        "recipe": {"steps": 3, "batch": 16, "lr": 1e-3, "max_tokens": 64},
+                    },
+                },
+                "recipe": RECIPE,
+            }
+        )
+    )
