@@ -24,10 +24,14 @@ from curation_harness.trial import TrialRunner
 from curation_harness.watcher import Watcher
 from curation_plugins import assets as task_assets
 from curation_plugins.api import AgentLaunch, Task
+from curation_plugins.errors import WorkFailed
 from curation_plugins.registry import Registry
 from curation_sandbox import engine as engines
 from curation_sandbox import images
-from curation_sandbox.errors import EngineUnavailable
+from curation_sandbox.errors import DiskFull, EngineUnavailable
+
+FULL_BYTES = 2**20
+"""A disk with less room than this is called full when something on it has failed."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,7 @@ def _drive(
         watcher=watcher,
     )
     with ExitStack() as stack:
+        stack.enter_context(_full_disk_named(record))
         if resumed:
             _remove_leftovers(cache)
         loop = stack.enter_context(RunLoop(parts))
@@ -162,6 +167,20 @@ def _remove_leftovers(cache: Path) -> None:
         engine = None
     for leftover in leftovers.find(engine, cache):
         leftover.remove()
+
+
+@contextmanager
+def _full_disk_named(record: RunRecord) -> Iterator[None]:
+    """A full disk shows in many ways (a worker that dies, a file cut short); what to do about it is always one."""
+    try:
+        yield
+    except (WorkFailed, OSError) as error:
+        if shutil.disk_usage(record.folder).free >= FULL_BYTES:
+            raise
+        raise DiskFull(
+            f"the disk is full: {record.folder} has no room left ({str(error).splitlines()[0]})",
+            hint=f"Free some; then `harness finish {record.spec.run_id}` or `resume` goes on.",
+        ) from error
 
 
 @contextmanager

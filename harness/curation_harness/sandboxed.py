@@ -12,6 +12,7 @@ from curation_harness.record.store import RunRecord
 from curation_plugins.api import AgentLaunch
 from curation_sandbox import engine as engines
 from curation_sandbox.container import Container, ExitStatus
+from curation_sandbox.output_log import OutputLog
 from curation_sandbox.spec import POOL, ContainerSpec, Mount
 from curation_sandbox.volumes import Volume
 
@@ -43,13 +44,12 @@ class AgentBox:
             workspace = stack.enter_context(self._volume("workspace", limits.workspace_size))
             home = stack.enter_context(self._volume("home", limits.home_size))
             engine = stack.enter_context(engines.connect())
-            log = stack.enter_context((self._record.folder / "agent.log").open("ab"))
+            log = stack.enter_context(OutputLog(self._record.folder / "agent.log"))
             spec = self._spec(workspace.mountpoint, home.mountpoint)
             self._container = stack.enter_context(Container(engine, spec))
 
             def keep(chunk: bytes) -> None:
                 log.write(chunk)
-                log.flush()
                 on_output(chunk)
 
             if self._launch.interactive:

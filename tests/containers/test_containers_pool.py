@@ -126,7 +126,7 @@ def test_set_user_id_programs_and_device_files_in_the_pool(
     os.mknod(pool / "zero", 0o666 | stat.S_IFCHR, os.makedev(1, 5))
     (pool / "zero").chmod(0o666)
     output: list[bytes] = []
-    script = "/pool/id-as-other -u; /pool/id-as-root -u; head -c1 /pool/zero"
+    script = "exec 2>&1; /pool/id-as-other -u; /pool/id-as-root -u; head -c1 /pool/zero"
     spec = make_spec(command=("sh", "-c", script), mounts=(Mount(source=pool, target="/pool"),))
     with Container(engine, spec) as container:
         container.start(output.append)

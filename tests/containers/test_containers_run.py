@@ -254,9 +254,16 @@ def test_a_record_whose_selection_was_changed_differs_when_rerun(harness):
 
 
 def test_nothing_is_left_behind(harness):
-    harness.run(*launch_options("--iterations", "1", *harness.program(SUBMIT_TWO)))
-    left = subprocess.run(
-        ["docker", "ps", "-aq", "--filter", "label=io.curation-harness.run=r"], capture_output=True, text=True
-    )
-    assert left.stdout.strip() == ""
+    process = harness.start(*launch_options("--set", "recipe.delay_seconds=3", *harness.program(SUBMIT_TWO)))
+    harness.wait_for("events.jsonl", "attempt-started", process)
+    container = harness.record().events.of("agent-started")[0].data["container"]
+    process.kill()
+    process.communicate(timeout=60)
+    assert exists(container)
+    assert harness.run("finish", "r").returncode == 0
+    assert not exists(container)
     assert str(harness.runs) not in Path("/proc/mounts").read_text()
+
+
+def exists(container: str) -> bool:
+    return subprocess.run(["docker", "inspect", container], capture_output=True).returncode == 0

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,26 +29,26 @@ print(json.dumps({"found": found, "leftovers": [str(leftover) for leftover in re
 """
 
 
-def as_user(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    try:
-        groups = [grp.getgrnam("docker").gr_gid]
-    except KeyError:
-        pytest.skip("the machine has no group `docker`")
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        user=UID,
-        group=UID,
-        extra_groups=groups,
-        cwd=folder,
-        env={
-            "HOME": str(folder),
-            "PATH": "/usr/bin:/bin",
-            "PYTHONPATH": str(Path(curation_sandbox.__file__).parent.parent),
-        },
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+def as_user(code: str, folder: Path) -> subprocess.CompletedProcess[str] | None:
+    """Run code as the user, with the first Python that the user may run; none if there is none."""
+    packages = [str(Path(curation_sandbox.__file__).parent.parent), sysconfig.get_path("purelib")]
+    for python in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
+        try:
+            done = subprocess.run(
+                [python, "-c", code],
+                user=UID,
+                group=UID,
+                extra_groups=[grp.getgrnam("docker").gr_gid],
+                cwd=folder,
+                env={"HOME": str(folder), "PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(packages)},
+                capture_output=True,
+                text=True,
+                timeout=120,
+            )
+        except (OSError, KeyError):  # no such Python, or no group `docker`
+            continue
+        return done
+    return None
 
 
 @pytest.fixture
@@ -62,9 +63,11 @@ def folder() -> Iterator[Path]:
 @pytest.fixture
 def answer(folder: Path, box: Box) -> Any:
     """``box``: root has a live container, staged binds and volumes of its own."""
-    if as_user("import curation_sandbox.conformance", folder).returncode != 0:
-        pytest.skip("other users may not read this checkout or its Python")
+    tried = as_user("import curation_sandbox.conformance", folder)
+    if tried is None or tried.returncode != 0:
+        pytest.skip("other users may not read this checkout or its Python, or there is no group `docker`")
     done = as_user(CODE, folder)
+    assert done is not None
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

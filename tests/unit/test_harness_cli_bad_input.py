@@ -118,7 +118,9 @@ def test_a_run_id_that_is_taken(cli: Cli) -> None:
         (("--agent", "command", "--agent-arg", "'open"), ("cannot be split",)),
     ],
 )
-def test_options_that_an_agent_cannot_use(cli: Cli, arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
+def test_options_that_an_agent_cannot_use(
+    cli: Cli, engine: FakeEngine, arguments: tuple[str, ...], words: tuple[str, ...]
+) -> None:
     says(cli("launch", "--task", "probe", *arguments), 23, *words)
     assert cli.left_behind() == []
 

@@ -12,9 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-
-pytest.importorskip("sklearn")
-
 from sklearn.metrics import roc_auc_score
 
 from curation_plugins.tasks.llava.images import average_hash, open_rgb

@@ -11,6 +11,7 @@ import threading
 import traceback
 
 import click
+from click.shell_completion import CompletionItem
 
 from curation_harness.errors import INTERRUPTED
 from curation_sandbox import __version__
@@ -21,8 +22,8 @@ COMMANDS = {
     "resume": ("curation_harness.cli.runs:resume", "Go on with an interrupted run."),
     "finish": ("curation_harness.cli.runs:finish", "Score an interrupted run as it stands."),
     "rerun": ("curation_harness.cli.runs:rerun", "Train and score a run's submissions again."),
-    "runs": ("curation_harness.cli.runs:runs", "List the runs."),
-    "show": ("curation_harness.cli.runs:show", "Show one run."),
+    "runs": ("curation_harness.cli.records:runs", "List the runs."),
+    "show": ("curation_harness.cli.records:show", "Show one run."),
     "report": ("curation_harness.cli.runs:report", "Write a run's HTML report."),
     "tasks": ("curation_harness.cli.plugins:tasks", "List the tasks."),
     "agents": ("curation_harness.cli.plugins:agents", "List the agents."),
@@ -61,6 +62,12 @@ class LazyGroup(click.Group):
             meant = f" Did you mean {near[0]!r}?" if near else ""
             ctx.fail(f"No such command {args[0]!r}.{meant}")
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        named = [
+            CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)
+        ]
+        return [*named, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

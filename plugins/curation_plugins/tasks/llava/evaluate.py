@@ -35,7 +35,7 @@ class Evaluator:
     """Worker class of the role `evaluate`; items, prompts and images are loaded once a half."""
 
     def __init__(self) -> None:
-        self._halves: dict[tuple[Path, Split], _Half] = {}
+        self._halves: dict[tuple[Path, Split, Recipe], _Half] = {}
 
     def evaluate(self, job: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         """Scores a model on a half (see `curation_plugins.jobs.EvaluateJob`)."""
@@ -61,7 +61,7 @@ class Evaluator:
         return {"items": len(half.items)}
 
     def _half(self, assets: Path, split: Split, model: Any, processor: Any, recipe: Recipe) -> _Half:
-        key = (assets, split)
+        key = (assets, split, recipe)
         if key not in self._halves:
             folder = layout.benchmarks(assets)
             items = read_items(folder, split)

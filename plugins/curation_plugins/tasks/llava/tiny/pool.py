@@ -139,7 +139,7 @@ def _of_source(source: str, counts: dict[str, int], seed: int, rng: np.random.Ge
     good = [draft for draft in singles if draft.kind == "clean"]
     bad = [draft for draft in singles if draft.kind in ("wrong", "mismatched")]
     clusters = max(2, round(counts["duplicate"] / COPIES))
-    originals = [group[int(rng.integers(len(group)))] for group, _ in zip([good, bad] * clusters, range(clusters))]
+    originals = [pick(rng, (good, bad)[number % 2]) for number in range(clusters)]
     for number in range(counts["duplicate"]):
         original = originals[number % clusters]
         yield Draft("duplicate", source, original.picture, original.question, original.answer, original.benchmark)

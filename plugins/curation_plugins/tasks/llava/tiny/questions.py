@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from curation_plugins.tasks.llava.tiny.scenes import COLOURS, POSITIONS, SHAPES, WORDS, Scene
+
+Choice = TypeVar("Choice")
 
 BENCHMARKS = ("digits", "signs", "lookup", "counting", "existence")
 """One question family each."""
@@ -94,7 +97,7 @@ class Query:
         return pick(rng, [choice for choice in self.choices() if choice != answer])
 
 
-def pick(rng: np.random.Generator, options: Sequence[str]) -> str:
+def pick(rng: np.random.Generator, options: Sequence[Choice]) -> Choice:
     """One of the options, all equally likely."""
     return options[int(rng.integers(len(options)))]
 

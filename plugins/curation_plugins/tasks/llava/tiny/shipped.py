@@ -35,7 +35,8 @@ Computed from the pool and the base model alone, by the same code for every row.
 | source | as in `rows.jsonl` |
 | turns | human and gpt turns |
 | prompt_chars, answer_chars | characters of all human / all gpt turns, without the image mark |
-| image_hash | 64-bit average hash of the image, 16 hex digits; near-copies differ in few bits (images of other content may too); empty without image |
+| image_hash | 64-bit average hash of the image, 16 hex digits; near-copies differ in few bits, images \
+of other content may too; empty without image |
 | similarity | cosine of image and text (question and answer) under two small encoders trained contrastively on \
 this pool; a row is scored by encoders that were trained on other sources; empty without image |
 | answer_loss | mean loss (nats) of the answer's tokens and the end token under the base model |

@@ -1,0 +1,71 @@
+"""Commands that read records: ``runs``, ``show``. They import nothing that a run needs, and so answer at once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from curation_harness.cli.options import a_run, as_json, find_run, run_dir, runs_folder
+from curation_harness.console import stdout
+from curation_harness.record.state import best, status
+from curation_harness.record.store import RunRecord, run_ids
+from curation_harness.record.summary import summarize
+from curation_harness.report.terminal import SummaryView
+from curation_sandbox.errors import CurationError
+
+
+@click.command()
+@run_dir
+@as_json
+def runs(run_dir: Path | None, as_json: bool) -> None:
+    """List the runs."""
+    folder = runs_folder(run_dir)
+    rows = [_line(folder / run) for run in run_ids(folder)]
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+        return
+    if not rows:
+        click.echo(f"No runs in {folder}. `harness launch` makes one.")
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("run", "status", "task", "agent", "attempts", "public", "sealed"):
+        table.add_column(column, no_wrap=column == "run")
+    for row in rows:
+        table.add_row(*(Text("" if value is None else str(value)) for value in row.values()))
+    stdout().print(table)
+
+
+def _line(folder: Path) -> dict[str, str | int | None]:
+    try:
+        record = RunRecord.open_run(folder)
+        winner = best(record.results())
+        headline = record.headline()
+        return {
+            "run": record.spec.run_id,
+            "status": status(record),
+            "task": record.spec.task.name,
+            "agent": record.spec.agent.name,
+            "attempts": len(record.submissions()),
+            "best_public": f"{winner.public.mean:.4f}" if winner and winner.public else None,
+            "sealed": f"{headline.sealed.mean:.4f}" if headline else None,
+        }
+    except CurationError as error:  # one damaged record does not hide the others
+        return {"run": folder.name, "status": f"unreadable: {error.message}"}
+
+
+@click.command()
+@a_run
+@run_dir
+@as_json
+def show(run: str, run_dir: Path | None, as_json: bool) -> None:
+    """Show RUN (an id, a unique beginning of one, a folder, or `last`)."""
+    summary = summarize(find_run(run, run_dir))
+    if as_json:
+        click.echo(summary.model_dump_json(indent=1))
+    else:
+        Console().print(SummaryView(summary))
