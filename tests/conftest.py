@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,8 @@ from curation_plugins.registry import Registry
 
 # two cores, several processes: a second thread in each would only spin
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# slots are shared by all runs on a machine; tests do not wait for somebody's training
+os.environ["CURATION_SLOTS_DIR"] = tempfile.mkdtemp(prefix="curation-test-slots-")
 
 OpenLoop = Callable[..., "contextmanager[RunLoop]"]
 

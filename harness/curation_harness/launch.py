@@ -50,14 +50,16 @@ def launch(options: LaunchOptions, registry: Registry, watcher: Watcher) -> Outc
         CurationError: bad options, a missing engine or image, damaged files: before the run folder is made.
     """
     plan = plans.make(options, registry)
+    # before minutes are spent on the task's files: is the agent's part in order?
+    first = plan.agent_launch(task_assets.folder(options.cache, plan.task))
+    if first.interactive and not sys.stdin.isatty():
+        raise OptionInvalid(f"agent {plan.agent.name} needs a terminal", hint="Run it from one, without --json.")
     watcher.step("checking the engine and the image")
-    find_image(plan.task.config.image)  # before minutes are spent on the task's files
+    find_image(first.image)
     machine.require(plan)
     watcher.step(f"making or checking the files of task {plan.task.name}")
     assets = task_assets.ensure(options.cache, plan.task, watcher.progress)
     agent = plan.agent_launch(assets)
-    if agent.interactive and not sys.stdin.isatty():
-        raise OptionInvalid(f"agent {plan.agent.name} needs a terminal", hint="Run it from one, without --json.")
     image = find_image(agent.image)
     spec = plans.run_spec(plan, agent, image, task_assets.digest(assets), task_assets.pool_digest(assets))
     table = references.find(options.cache, plan.task, assets)

@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -189,9 +189,10 @@ class RunLoop:
 
     def _server_error(self, report: str) -> None:
         """A request the submit server could not answer: ours, told to the agent as such."""
-        with (self.record.folder / "server.log").open("a") as log:
-            log.write(f"{report}\n")
-        self.record.events.append("server-error", error=report.strip().splitlines()[-1][:500])
+        with suppress(OSError):  # a full disk must not cost the agent its answer
+            with (self.record.folder / "server.log").open("a") as log:
+                log.write(f"{report}\n")
+            self.record.events.append("server-error", error=report.strip().splitlines()[-1][:500])
 
     def _worker_event(self, what: str, details: Mapping[str, JsonValue]) -> None:
         self.record.events.append("worker", what=what, **details)

@@ -132,7 +132,7 @@ class AgentRequest:
 
     task: Task
     assets: Path
-    """The task's files; in a dry run they may not be made yet."""
+    """The task's files. An agent is asked once before they are made, to check its options and its image."""
     seed: int
     """For the agent's own randomness."""
     iterations: int

@@ -97,6 +97,11 @@ def launch_options(*more: str) -> Sequence[str]:
     return ("launch", "--task", "probe", "--run-id", "r", *more)
 
 
+def slow(seconds: float) -> Sequence[str]:
+    """Every job takes this much longer; one headline seed, so that the test does not pay for it three times."""
+    return ("--set", f"recipe.delay_seconds={seconds:g}", "--set", "headline.seeds=1")
+
+
 def test_a_run_goes_from_launch_to_a_sealed_headline(harness):
     done = harness.run(*launch_options("--json", "--iterations", "2", *harness.program(SUBMIT_TWO)))
     assert done.returncode == 0, done.stderr
@@ -145,7 +150,7 @@ def test_an_agent_that_dies_leaves_a_scored_run(harness):
 
 def test_an_agent_that_dies_while_its_attempt_trains_loses_nothing(harness):
     leaves = SUBMIT_TWO.replace('print(curate("wait"', 'sys.exit(7); print(curate("wait"')
-    options = launch_options("--set", "recipe.delay_seconds=2", *harness.program(leaves))
+    options = launch_options(*slow(1), *harness.program(leaves))
     assert harness.run(*options).returncode == 0
     assert [attempt.status for attempt in harness.summary().attempts] == ["scored"]
     assert harness.summary().status == "scored"
@@ -194,7 +199,7 @@ def test_ctrl_c_leaves_an_unscored_run_that_finish_scores(harness):
 
 
 def test_ctrl_c_in_the_middle_of_an_attempt_does_not_record_it_as_failed(harness):
-    options = launch_options("--set", "recipe.delay_seconds=5", *harness.program(WAITS))
+    options = launch_options(*slow(2), *harness.program(WAITS))
     process = harness.start(*options)
     harness.wait_for("events.jsonl", "attempt-started", process)
     process.send_signal(signal.SIGINT)
@@ -205,7 +210,7 @@ def test_ctrl_c_in_the_middle_of_an_attempt_does_not_record_it_as_failed(harness
 
 
 def test_a_killed_harness_is_resumed_where_it_was(harness):
-    options = launch_options("--set", "recipe.delay_seconds=3", "--iterations", "3", *harness.program(SUBMIT_TWO))
+    options = launch_options(*slow(2), "--iterations", "3", *harness.program(SUBMIT_TWO))
     process = harness.start(*options)
     harness.wait_for("events.jsonl", '"attempt-started","data":{"n":1', process)
     process.kill()
@@ -254,7 +259,7 @@ def test_a_record_whose_selection_was_changed_differs_when_rerun(harness):
 
 
 def test_nothing_is_left_behind(harness):
-    process = harness.start(*launch_options("--set", "recipe.delay_seconds=3", *harness.program(SUBMIT_TWO)))
+    process = harness.start(*launch_options(*slow(2), *harness.program(SUBMIT_TWO)))
     harness.wait_for("events.jsonl", "attempt-started", process)
     container = harness.record().events.of("agent-started")[0].data["container"]
     process.kill()

@@ -15,7 +15,6 @@ from curation_plugins.tasks.llava.recipe import read_recipe
 from curation_plugins.tasks.llava.train import PoolCache, Progress
 
 
-@torch.no_grad()
 def answer_losses(
     model: Any, rows: Sequence[Encoded], features: Features, pad_id: int, batch: int
 ) -> list[float | None]:
@@ -23,35 +22,46 @@ def answer_losses(
 
     Also called the answer's log-perplexity; the score behind loss-top, loss-band and perplexity selection.
     """
-    out: list[float | None] = [None] * len(rows)
-    for places in _by_length(rows, batch):
-        collated = collate([rows[place] for place in places], pad_id)
-        logits, targets, owners = answer_logits(model, collated, features(collated.images))
-        each = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
-        count = torch.bincount(owners, minlength=len(places))
-        total = torch.zeros(len(places)).index_add_(0, owners, each)
-        for place, n, value in zip(places, count.tolist(), total.tolist(), strict=True):
-            out[place] = value / n if n else None
-    return out
+    return _means_over_answers(_losses, model, rows, features, pad_id, batch)
 
 
-@torch.no_grad()
 def error_norms(
     model: Any, rows: Sequence[Encoded], features: Features, pad_id: int, batch: int
 ) -> list[float | None]:
-    """EL2N: the length of (softmax − one-hot), mean over a row's supervised tokens.
+    """EL2N: the length of (softmax − one-hot), mean over a row's supervised tokens; none for a row without any.
 
     Paul, Ganguli, Dziugaite 2021 ("Deep Learning on a Data Diet"), taken to answer tokens.
     """
+    return _means_over_answers(_error_norms, model, rows, features, pad_id, batch)
+
+
+def _losses(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+
+
+def _error_norms(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    error = logits.softmax(-1)
+    error[torch.arange(len(targets)), targets] -= 1.0
+    return torch.linalg.vector_norm(error, dim=-1)
+
+
+@torch.no_grad()
+def _means_over_answers(
+    of_tokens: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    model: Any,
+    rows: Sequence[Encoded],
+    features: Features,
+    pad_id: int,
+    batch: int,
+) -> list[float | None]:
+    """Mean over each row's supervised tokens of a function of (logits, targets)."""
     out: list[float | None] = [None] * len(rows)
     for places in _by_length(rows, batch):
         collated = collate([rows[place] for place in places], pad_id)
         logits, targets, owners = answer_logits(model, collated, features(collated.images))
-        error = logits.softmax(-1)
-        error[torch.arange(len(targets)), targets] -= 1.0
-        count = torch.bincount(owners, minlength=len(places))
-        total = torch.zeros(len(places)).index_add_(0, owners, error.norm(dim=-1))
-        for place, n, value in zip(places, count.tolist(), total.tolist(), strict=True):
+        count = torch.bincount(owners, minlength=len(places)).tolist()
+        total = torch.zeros(len(places)).index_add_(0, owners, of_tokens(logits, targets)).tolist()
+        for place, n, value in zip(places, count, total, strict=True):
             out[place] = value / n if n else None
     return out
 

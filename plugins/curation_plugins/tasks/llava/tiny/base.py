@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     CLIPImageProcessorPil,
@@ -26,27 +25,16 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from curation_plugins.tasks.llava import checkpoint
 from curation_plugins.tasks.llava.encode import Encoder
 from curation_plugins.tasks.llava.fit import fit, set_determinism
 from curation_plugins.tasks.llava.rows import IMAGE_MARK, Row
 from curation_plugins.tasks.llava.template import LLAVA_TEMPLATE
 from curation_plugins.tasks.llava.tiny.questions import BENCHMARKS, ask, raise_base
-from curation_plugins.tasks.llava.tiny.scenes import (
-    CANVAS,
-    COLOURS,
-    POSITIONS,
-    SHAPES,
-    WORDS,
-    Pixels,
-    Scene,
-    digit_shares,
-    draw,
-    random_digit,
-    random_sign,
-    random_things,
-)
+from curation_plugins.tasks.llava.tiny.scenes import CANVAS, digit_shares, draw, random_scene
 from curation_plugins.tasks.llava.tiny.settings import BaseModelSettings
 from curation_plugins.tasks.llava.tiny.smalltalk import homework, small_talk
+from curation_plugins.tasks.llava.tiny.tower import to_pixels, train_tower
 from curation_plugins.tasks.llava.vision import CHUNK, image_tokens, tower_features
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -64,26 +52,9 @@ def build_base(settings: BaseModelSettings, seed: int, folder: Path, progress: C
     model = _model(settings, processor.tokenizer)
     digits = digit_shares(seed)["base"]
     rng = np.random.default_rng([settings.seed, 11])
-    _train_tower(model, processor, settings, digits, rng, progress)
+    train_tower(model, processor, settings, digits, rng, progress)
     _train_language(model, processor, settings, digits, rng, progress)
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
-
-
-def random_scene(rng: np.random.Generator, digits: NDArray[np.int64]) -> Scene:
-    """Mostly composed shapes, which take longest to learn; signs and digits."""
-    kind = rng.random()
-    if kind < 0.7:
-        return random_things(rng)
-    return random_sign(rng) if kind < 0.85 else random_digit(rng, digits)
-
-
-def to_pixels(processor: Any, images: Sequence[Pixels]) -> torch.Tensor:
-    """Drawn canvases through the processor; (n, 3, CANVAS, CANVAS)."""
-    pixels: torch.Tensor = processor.image_processor(
-        [Image.fromarray(image) for image in images], return_tensors="pt"
-    )["pixel_values"]
-    return pixels
+    checkpoint.save(folder, model, processor)
 
 
 def _processor(settings: BaseModelSettings) -> Any:
@@ -182,78 +153,6 @@ def _model(settings: BaseModelSettings, tokenizer: Any) -> Any:
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.bos_token_id = None
     return model
-
-
-class _Heads(torch.nn.Module):
-    """What the tower must know: colour and shape in each quadrant; from any token, the word or digit and which
-    coloured shapes there are at all."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.colour = torch.nn.Linear(width, len(COLOURS) + 1)
-        self.shape = torch.nn.Linear(width, len(SHAPES) + 1)
-        self.word = torch.nn.Linear(width, len(WORDS) + 1)
-        self.digit = torch.nn.Linear(width, 11)
-        self.present = torch.nn.Linear(width, len(COLOURS) * len(SHAPES))
-
-    def loss(self, features: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Features (n, 4, width) and targets (n, 4, 4): colour, shape, word, digit; 0 is none."""
-        colour, shape = targets[:, :, 0], targets[:, :, 1]
-        kinds = len(COLOURS) * len(SHAPES)
-        pair = ((colour - 1) * len(SHAPES) + shape - 1).clamp_min(0)
-        there = torch.nn.functional.one_hot(pair, kinds) * (shape > 0).unsqueeze(-1)
-        there = there.amax(1, keepdim=True).float()
-        total = torch.nn.functional.binary_cross_entropy_with_logits(
-            self.present(features), there.expand(-1, features.shape[1], -1)
-        )
-        for place, head in enumerate((self.colour, self.shape, self.word, self.digit)):
-            logits = head(features)
-            total = total + torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets[:, :, place].flatten())
-        return total
-
-
-def _targets(scene: Scene) -> list[list[int]]:
-    if scene.things:
-        by_place = {thing.position: thing for thing in scene.things}
-        colours = list(COLOURS)
-        return [
-            [colours.index(t.colour) + 1, SHAPES.index(t.shape) + 1, 0, 0]
-            if (t := by_place.get(position))
-            else [0, 0, 0, 0]
-            for position in POSITIONS
-        ]
-    word = WORDS.index(scene.word) + 1 if scene.word else 0
-    return [[0, 0, word, scene.value + 1]] * len(POSITIONS)
-
-
-def _train_tower(
-    model: Any,
-    processor: Any,
-    settings: BaseModelSettings,
-    digits: NDArray[np.int64],
-    rng: np.random.Generator,
-    progress: Callable[[str, float], None],
-) -> None:
-    tower = model.model.vision_tower
-    heads = _Heads(settings.vision_width)
-    parameters = [*tower.parameters(), *heads.parameters()]
-    optimiser = torch.optim.AdamW(parameters, lr=2e-3, betas=(0.9, 0.98), weight_decay=0.02)
-    rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=2e-3, total_steps=settings.tower_steps)
-    tower.train()
-    for step in range(settings.tower_steps):
-        scenes = [random_scene(rng, digits) for _ in range(64)]
-        pixels = to_pixels(processor, [draw(scene, rng) for scene in scenes])
-        hidden = tower(pixels, output_hidden_states=True).hidden_states[-1][:, 1:]
-        loss = heads.loss(hidden, torch.tensor([_targets(scene) for scene in scenes]))
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
-        rate.step()
-        if step % 50 == 49:
-            share = 0.2 * (step + 1) / settings.tower_steps
-            progress(f"vision tower, loss {loss.item():.3f}", share)
-    tower.eval()
 
 
 def _train_language(

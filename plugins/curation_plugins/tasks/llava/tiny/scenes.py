@@ -117,6 +117,14 @@ def random_digit(rng: np.random.Generator, indices: NDArray[np.int64]) -> Scene:
     return Scene(digit=index, value=int(digit_images()[1][index]))
 
 
+def random_scene(rng: np.random.Generator, digits: NDArray[np.int64]) -> Scene:
+    """Mostly composed shapes, which take longest to learn; signs and digits."""
+    kind = rng.random()
+    if kind < 0.7:
+        return random_things(rng)
+    return random_sign(rng) if kind < 0.85 else random_digit(rng, digits)
+
+
 def draw(scene: Scene, rng: np.random.Generator) -> Pixels:
     """A scene with jitter in place, size and shade, and pixel noise; shape (32, 32, 3)."""
     return speckle(render(scene, rng), rng)
