@@ -17,7 +17,6 @@ from curation_harness.record.models import ImageUsed, ReferenceTable, RunSpec, R
 from curation_harness.record.state import ledger, status
 from curation_harness.record.store import RunRecord
 from curation_harness.references import ReferenceRunner
-from curation_harness.report.html import write_report
 from curation_harness.rerun import Rerun, SubmissionRerunner
 from curation_harness.run import Parts, RunLoop, interruptible
 from curation_harness.trial import TrialRunner
@@ -158,6 +157,8 @@ def _drive(
             loop.work_through()
         final = loop.headline_phase()
     watcher.step("writing the report")
+    from curation_harness.report.html import write_report  # matplotlib takes longer to load than a container to start
+
     return Outcome(record, final, write_report(record, task, assets))
 
 

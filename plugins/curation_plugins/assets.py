@@ -61,9 +61,17 @@ def digest(assets: Path) -> str:
 
 
 def pool_digest(assets: Path) -> str:
-    """SHA-256 over the pool's part of the manifest, which does not depend on this machine's arithmetic."""
+    """SHA-256 over the pool's part of the manifest, without ``pool/signals/``.
+
+    Signals are computed by models, and so differ in their last digits from machine to machine; rows and images
+    do not, and they are what makes two pools the same pool.
+    """
     manifest = json.loads((assets / MANIFEST).read_text())
-    pool = {name: entry for name, entry in manifest.items() if name.startswith("pool/")}
+    pool = {
+        name: entry
+        for name, entry in manifest.items()
+        if name.startswith("pool/") and not name.startswith("pool/signals/")
+    }
     return hashlib.sha256(json.dumps(pool, sort_keys=True).encode()).hexdigest()
 
 

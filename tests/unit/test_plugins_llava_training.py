@@ -259,7 +259,7 @@ def test_signals_come_in_the_order_asked_for(assets: Path) -> None:
     with (layout.pool(assets) / "signals" / "signals.csv").open() as file:
         shipped = [float(line["answer_loss"]) for line in csv.DictReader(file)]
     torch.testing.assert_close(
-        torch.tensor(ask("answer_loss", [3, 200])),
+        torch.tensor(ask("answer-loss", [3, 200])),
         torch.tensor([shipped[3], shipped[200]]),
         rtol=1e-3,
         atol=1e-4,

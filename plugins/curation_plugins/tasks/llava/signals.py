@@ -42,7 +42,8 @@ def _losses(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 def _error_norms(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     error = logits.softmax(-1)
     error[torch.arange(len(targets)), targets] -= 1.0
-    return torch.linalg.vector_norm(error, dim=-1)
+    norms: torch.Tensor = torch.linalg.vector_norm(error, dim=-1)
+    return norms
 
 
 @torch.no_grad()
@@ -90,7 +91,7 @@ def _by_length(rows: Sequence[Encoded], batch: int) -> list[list[int]]:
 
 
 SIGNALS: dict[str, Callable[..., Sequence[float | tuple[float, ...] | None]]] = {
-    "answer_loss": answer_losses,
+    "answer-loss": answer_losses,
     "el2n": error_norms,
     "embedding": embeddings,
 }

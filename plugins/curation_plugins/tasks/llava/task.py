@@ -32,7 +32,7 @@ _ENTRIES: dict[Role, str] = {
 
 _SIGNALS = (
     SignalInfo(
-        name="answer_loss",
+        name="answer-loss",
         description="mean loss of the answer's tokens and the end token under the base model",
         unit="nats per answer token",
     ),
@@ -97,6 +97,9 @@ class LlavaTask(Task):
     def truth(self, assets: Path) -> Sequence[bool] | None:
         path = layout.truth_file(assets)
         return _truth(path) if path.exists() else None
+
+    def references_file(self) -> Path | None:
+        return paths.TASKS / self.name / "references.json"
 
     def row_card(self, row: int, assets: Path) -> RowCard | None:
         entry = _row_file(layout.rows_file(assets))[row]
