@@ -39,6 +39,8 @@ from curation_sandbox.blobs import BlobStore
 from curation_sandbox.submit_server import SubmitServer
 
 POLL_SECONDS = 0.1
+STOP_SECONDS = 15.0
+"""How long an interrupted run waits for the work under way to let go of the record."""
 DONE_SECONDS = 5.0
 """How long a container may go on after ``curate done``."""
 SHOW_CURSOR = b"\x1b[?25h"
@@ -287,8 +289,9 @@ class RunLoop:
 
     def _close_work(self) -> None:
         if self._stop.is_set():
-            return  # the thread is a daemon, and its work was cut off on purpose
-        self.work.finish()
+            self.work.abandon(STOP_SECONDS)
+        else:
+            self.work.finish()
 
 
 @contextmanager

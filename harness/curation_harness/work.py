@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from curation_harness.clock import AgentClock
 
@@ -58,6 +59,14 @@ class HostWork:
         if self._thread.is_alive():
             self._thread.join()
         self.raise_if_crashed()
+
+    def abandon(self, seconds: float) -> None:
+        """Drop what is queued and give the work under way a moment to notice that its worker is gone."""
+        with suppress(queue.Empty):
+            while True:
+                self._queue.get_nowait()
+        self._queue.put(None)
+        self._thread.join(seconds)
 
     def _loop(self) -> None:
         while (work := self._queue.get()) is not None:

@@ -3,9 +3,9 @@
     python tests/benchmarks/harness_share.py [--task llava-tiny] [--repeat 3]
     python tests/benchmarks/harness_share.py --task probe --set recipe.delay_seconds=2
 
-From the acceptance of a submission to its score on disk: freezing and hashing, queueing, passing jobs to workers, reading
-and checking item results, standard errors, the record's writes. Warm attempts only: starting a worker is measured by
-``warm_attempt.py``. Time spent waiting for a slot that another run has is left out.
+From the acceptance of a submission to its score on disk: freezing and hashing, queueing, passing jobs to workers,
+reading and checking item results, standard errors, the record's writes. Warm attempts only: starting a worker is
+measured by ``warm_attempt.py``. Time spent waiting for a slot that another run has is left out.
 """
 
 from __future__ import annotations
