@@ -53,7 +53,8 @@ def tags(path: Path) -> list[str]:
         raise CurationError(f"{path} cannot be read: {error.strerror}.", hint=_HINT) from error
     # EOFError, OSError: a file cut short, or one that only starts like a compressed archive.
     except (tarfile.TarError, KeyError, ValueError, TypeError, AttributeError, EOFError, OSError) as error:
-        raise CurationError(f"{path} is no archive of a tagged image ({error}).", hint=_HINT) from error
+        what = str(error).partition("\n")[0].rstrip(":")  # tarfile adds a line for each format it tried
+        raise CurationError(f"{path} is no archive of a tagged image ({what}).", hint=_HINT) from error
     if not found:
         raise CurationError(f"{path} is no archive of a tagged image.", hint=_HINT)
     return found
