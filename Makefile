@@ -18,7 +18,7 @@ test: setup image ## lint, types, then every test that this machine can run
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 CURATION_CACHE=$(CURDIR)/.cache/tests $(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
 lint: setup ## ruff and mypy only
 	$(VENV)/bin/ruff check .

@@ -38,8 +38,9 @@ def registry() -> Registry:
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache for assets and references that lives as long as the test session."""
-    return tmp_path_factory.mktemp("cache")
+    """Assets and references: kept from one test run to the next if CURATION_CACHE says where, else for this one."""
+    kept = os.environ.get("CURATION_CACHE")
+    return Path(kept) if kept else tmp_path_factory.mktemp("cache")
 
 
 def probe_record(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -31,13 +30,6 @@ OPTIONS = {"command": "python3 agent.py"}
 
 def quiet(what: str, done: float) -> None:
     """Progress that nobody reads."""
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where a slow task's files are kept from one test run to the next, if CURATION_CACHE says so."""
-    kept = os.environ.get("CURATION_CACHE")
-    return Path(kept) if kept else tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(scope="session")
