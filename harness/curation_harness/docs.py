@@ -112,7 +112,7 @@ FILES: Sequence[tuple[str, type[BaseModel]]] = (
     ("attempts/NNN/submission.json", models.AttemptSubmission),
     ("attempts/NNN/result.json", models.AttemptResult),
     ("refusals/NNN.json", models.Refusal),
-    ("headline/seed-K.json", models.SeedScores),
+    ("headline/attempt-NNN/seed-K/scores.json", models.SeedScores),
     ("headline.json", models.Headline),
     ("references.json", models.ReferenceTable),
     ("harness show --json", Summary),

@@ -37,6 +37,8 @@ from curation_sandbox.protocol import (
 )
 from curation_sandbox.submit_server import HandlerError
 
+MAX_DUPLICATES = 100
+"""Repetitions of accepted content in a run: each is an event on disk, and a loop of them tells nobody anything."""
 QUARANTINE_AFTER = 2
 """Content on which the harness failed this often is not tried again: crashing a trainer is no free retry."""
 
@@ -91,7 +93,7 @@ class RunHandler:
         )
 
     def status(self) -> Status:
-        working = self._unfinished()
+        working = self.unfinished()
         return Status(
             run_id=self.record.spec.run_id,
             state="over" if self.over() else "working" if self.work.busy else "open",
@@ -120,6 +122,7 @@ class RunHandler:
             digest = chosen.digest()
             earlier = self._accepted_before(digest)
             if earlier is not None:
+                self._cap_duplicates()
                 self.record.events.append("duplicate", attempt=earlier, key=request.key)
                 return Duplicate(attempt=earlier)
             problems = [*self._quarantine(digest), *self.scaffold.gate(request, policy)]
@@ -165,7 +168,8 @@ class RunHandler:
             for budget in ledger(self.record).budgets(self.record)
         )
 
-    def _unfinished(self) -> int | None:
+    def unfinished(self) -> int | None:
+        """The attempt that is queued or under way."""
         finished = {result.n for result in self.record.results()}
         open_ones = [s.n for s in self.record.submissions() if s.n not in finished]
         return open_ones[0] if open_ones else None
@@ -188,8 +192,8 @@ class RunHandler:
         limits = self.record.spec.task.budgets
         if self.over():
             raise HandlerError(410, "run-over", "the run is over; no more submissions are taken")
-        if self._unfinished() is not None:
-            n = self._unfinished()
+        if self.unfinished() is not None:
+            n = self.unfinished()
             raise HandlerError(409, "busy", f"attempt {n} is still running; `curate wait {n}` waits for it")
         if spent.iterations_left(self.record) <= 0:
             raise HandlerError(
@@ -199,6 +203,11 @@ class RunHandler:
             )
         if spent.refusals >= limits.refusals:
             raise HandlerError(403, "budget-spent", f"{spent.refusals} submissions were refused; no more are taken")
+
+    def _cap_duplicates(self) -> None:
+        if len(self.record.events.of("duplicate")) >= MAX_DUPLICATES:
+            message = f"accepted content was repeated {MAX_DUPLICATES} times; `curate history` has its scores"
+            raise HandlerError(403, "budget-spent", message)
 
     def _accepted_before(self, digest: str) -> int | None:
         """The attempt with the same content whose result stands; attempts we failed on do not count."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from curation_harness.record import files
 from curation_harness.record.models import (
@@ -48,10 +47,12 @@ class HeadlineRunner:
 
     def _seed(self, n: int, k: int, seed: int) -> SeedScores:
         record = self.record
-        path = record.folder / "headline" / f"seed-{k}.json"
+        # by attempt: after a resume another attempt may be the best, and must not inherit these
+        items = record.folder / "headline" / f"attempt-{n:03d}" / f"seed-{k}"
+        path = items / "scores.json"
         if path.exists():
             return read(path, SeedScores)
-        items = _items_folder(record.folder / "headline", k)
+        items.mkdir(parents=True, exist_ok=True)
         selection = record.attempt_folder(n) / "selection.jsonl"
         total = len(record.spec.seeds.headline)
 
@@ -59,16 +60,12 @@ class HeadlineRunner:
             self.progress(f"headline, seed {k} of {total}: {what}", done)
 
         trial = self.trials.run(selection, seed, items, tell)
-        scores = SeedScores(seed=seed, public=trial.public, sealed=trial.sealed, model_digest=trial.model_digest)
+        scores = SeedScores(
+            attempt=n, seed=seed, public=trial.public, sealed=trial.sealed, model_digest=trial.model_digest
+        )
         files.write_model(path, scores)
         record.events.append("headline-seed", k=k, seed=seed)
         return scores
-
-
-def _items_folder(folder: Path, k: int) -> Path:
-    items = folder / f"seed-{k}"
-    items.mkdir(exist_ok=True)
-    return items
 
 
 def compose(attempt: int, seeds: tuple[SeedScores, ...], references: ReferenceTable | None) -> Headline:

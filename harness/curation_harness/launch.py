@@ -207,9 +207,15 @@ def _refuse_ended(record: RunRecord) -> None:
 
 
 def _agent_is_through(record: RunRecord) -> bool:
-    """Whether the agent's part ended by itself before the interruption."""
-    kinds = [event.kind for event in record.events.of("agent-exited", "interrupted", "done", "budget-spent")]
-    return bool(kinds) and "interrupted" not in kinds
+    """Whether the agent's part ended by itself, and not by an interruption of the run."""
+    kinds = [event.kind for event in record.events.all()]
+    if "agent-started" not in kinds:
+        return False
+    last = len(kinds) - kinds[::-1].index("agent-started")
+    since = kinds[last:]
+    if "done" in since or "budget-spent" in since:
+        return True
+    return "agent-exited" in since and "interrupted" not in since[: since.index("agent-exited")]
 
 
 def _task_of(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from curation_harness import provenance
+from curation_harness.errors import NothingToScore
 from curation_harness.record import files
 from curation_harness.record.events import now
 from curation_harness.record.models import AttemptResult, CodeRevision, Entry, Hardware
@@ -63,9 +64,14 @@ class SubmissionRerunner:
         """Rerun every scored attempt and write ``reruns/NNN.json``; the record itself is not changed.
 
         Raises:
-            WorkFailed: we failed.
+            NothingToScore: no attempt was scored. WorkFailed: we failed.
         """
         scored = [result for result in self.record.results() if result.status == "scored"]
+        if not scored:
+            raise NothingToScore(
+                f"run {self.record.spec.run_id} has no scored attempt to train again",
+                hint=f"`harness show {self.record.spec.run_id}` shows what it has.",
+            )
         attempts = tuple(self._attempt(result) for result in scored)
         rerun = Rerun(
             run_id=self.record.spec.run_id,

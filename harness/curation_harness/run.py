@@ -71,6 +71,7 @@ class RunLoop:
         self._stop = threading.Event()
         self._done_at: float | None = None
         self._agent_over = False
+        self._told_interruption = False
 
     def __enter__(self) -> RunLoop:
         with ExitStack() as stack:
@@ -137,13 +138,13 @@ class RunLoop:
     def headline_phase(self) -> RunStatus:
         """Make the sealed headline and end the run, unless it is being stopped."""
         if self._stop.is_set():
-            self.record.events.append("interrupted")
+            self._interrupted()
             return "unscored"
         try:
             headline = self._headline()
         except WorkFailed as error:
             if self._stop.is_set():
-                self.record.events.append("interrupted")
+                self._interrupted()
                 return "unscored"
             self.record.events.append("worker", what="headline-failed", failure=str(error))
             self.record.events.append("ended", status="failed")
@@ -164,6 +165,11 @@ class RunLoop:
         for submission in self.record.submissions():
             if submission.n not in known:  # its folder was published; the crash came before the event
                 self.record.events.append("accepted", n=submission.n, digest=submission.digest, rows=submission.rows)
+        counted = {event.data["n"] for event in self.record.events.of("refused")}
+        for refusal in self.record.refusals():
+            if refusal.n not in counted:
+                codes = sorted({problem.code for problem in refusal.problems})
+                self.record.events.append("refused", n=refusal.n, codes=codes)
         told = {event.data["n"] for event in self.record.events.of("attempt-scored", "attempt-failed")}
         for result in self.record.results():
             if result.n not in told and result.public is not None:
@@ -246,7 +252,9 @@ class RunLoop:
             self.work.raise_if_crashed()
             self.clock.tick()
             self._tell_oom_kills(box)
-            if self._stop.is_set() or self._done_and_told():
+            if self._stop.is_set():
+                return self._interrupted()
+            if self._done_and_told():
                 return None
             if self.clock.spent() >= budgets.agent_seconds:
                 return self._budget_spent("agent time")
@@ -266,10 +274,16 @@ class RunLoop:
         self._done_at = self._done_at or time.monotonic()
 
     def _out_of_iterations_since(self, since: float | None) -> float | None:
-        spent = ledger(self.record).iterations_left(self.record) <= 0 and not self.work.busy
+        spent = ledger(self.record).iterations_left(self.record) <= 0 and self.handler.unfinished() is None
         if not spent:
             return None
         return since if since is not None else time.monotonic()
+
+    def _interrupted(self) -> None:
+        """Recorded once, before the container is ended: whether the agent ended by itself must be plain later."""
+        if not self._told_interruption:
+            self._told_interruption = True
+            self.record.events.append("interrupted")
 
     def _budget_spent(self, name: str) -> None:
         self.record.events.append("budget-spent", budget=name)

@@ -83,6 +83,18 @@ class SignalDesk:
         return hashlib.sha256(named.encode() + chosen.canonical()).hexdigest()[:32]
 
     def _charge(self) -> None:
+        """Raises:
+        HandlerError: one is under way (so that seconds are counted before more are spent), the budget is spent,
+            or the harness failed too often: making it fail is no free retry.
+        """
+        working = [view.name for view in self._views.values() if view.state == "working"]
+        if working:
+            raise HandlerError(409, "busy", f"signal {working[0]} is still being computed; one at a time")
+        failures = [event for event in self.record.events.of("worker") if event.data.get("what") == "signal-failed"]
+        if len(failures) > self.record.spec.task.budgets.refunds:
+            raise HandlerError(
+                403, "budget-spent", f"the harness failed on {len(failures)} signals; no more are tried"
+            )
         limit = self.record.spec.task.budgets.signal_seconds
         if ledger(self.record).signal_seconds >= limit:
             raise HandlerError(403, "budget-spent", f"the {limit:g} seconds for signals are spent")

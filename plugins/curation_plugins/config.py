@@ -47,7 +47,8 @@ class Budgets(Frozen):
     agent_seconds: float = Field(default=3600, gt=0)
     """Agent wall time; stands still while the host trains, scores or queues."""
     total_seconds: float = Field(default=24 * 3600, gt=0)
-    """Wall time of the whole run, host work included: a run ends in order when it is spent."""
+    """Wall time of the agent's part, host work included; it ends in order when that is spent. Counted anew when a
+    run is resumed."""
     refunds: int = Field(default=3, ge=0)
     """Iterations given back after failures of the harness; further failures are not refunded."""
     signal_seconds: float = Field(default=600, ge=0)

@@ -223,6 +223,7 @@ def write_failure(record: RunRecord, n: int, failure: str = "WorkerCrashed: sign
 def write_headline(record: RunRecord, attempt: int, level: float) -> Headline:
     seeds = tuple(
         SeedScores(
+            attempt=attempt,
             seed=seed,
             public=made_scores(level, 7000 + seed),
             sealed=made_scores(level - 0.02, 8000 + seed),

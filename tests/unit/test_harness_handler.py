@@ -258,3 +258,35 @@ def test_the_agents_clock_stands_still_while_the_host_works(open_loop, folder):
         # the attempt takes at least its delay, twice (train and score); the clock sees none of it
         assert loop.record.result(1).timings.total >= 2
         assert during < 0.5
+
+
+def test_signals_are_computed_one_at_a_time_so_that_the_budget_holds(open_loop, folder):
+    with open_loop("recipe.delay_seconds=1") as loop:
+        agent = Agent(loop, folder)
+        loop.handler.signal("vector", agent.file([11, 12]))
+        with pytest.raises(HandlerError) as busy:
+            loop.handler.signal("vector", agent.file([13, 14]))
+        assert (busy.value.status, busy.value.error) == (409, "busy")
+        loop.work_through()
+
+
+def test_making_the_signal_worker_fail_is_no_free_retry(open_loop, folder):
+    with open_loop("recipe.fault=crash", "recipe.fault_role=signal", "budgets.refunds=0") as loop:
+        agent = Agent(loop, folder)
+        view = loop.handler.signal("vector", agent.file([21, 22]))
+        loop.work_through()
+        assert loop.handler.signal_view(view.id).state == "failed"
+        with pytest.raises(HandlerError) as spent:
+            loop.handler.signal("vector", agent.file([23, 24]))
+        assert spent.value.error == "budget-spent"
+
+
+def test_repeating_accepted_content_for_ever_is_capped(open_loop, folder, monkeypatch):
+    monkeypatch.setattr("curation_harness.handler.MAX_DUPLICATES", 2)
+    with open_loop() as loop:
+        agent = Agent(loop, folder)
+        agent.scored(range(20))
+        assert [agent.submit(range(20)) for _ in range(2)] == [Duplicate(attempt=1)] * 2
+        with pytest.raises(HandlerError) as spent:
+            agent.submit(range(20))
+        assert spent.value.error == "budget-spent"

@@ -26,6 +26,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -97,10 +98,16 @@ class EventLog:
         with self._lock:
             event = Event(seq=len(self._events) + 1, time=now(), kind=kind, data=data)
             line = event.model_dump_json() + "\n"
-            with self._path.open("ab") as file:
-                file.write(line.encode())
-                file.flush()
-                os.fsync(file.fileno())
+            with self._path.open("ab", buffering=0) as file:
+                before = file.tell()
+                try:
+                    file.write(line.encode())
+                    os.fsync(file.fileno())
+                    if file.tell() != before + len(line.encode()):
+                        raise OSError(errno.ENOSPC, "no space left for an event")
+                except BaseException:
+                    file.truncate(before)  # needs no space; half an event would spoil the one after it
+                    raise
             self._events.append(event)
         if self._listener is not None:
             self._listener(event)

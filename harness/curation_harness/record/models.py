@@ -180,6 +180,10 @@ class AttemptResult(Entry):
 
 
 class SeedScores(Entry):
+    """``headline/attempt-NNN/seed-K/scores.json``; the item results lie beside it."""
+
+    attempt: int
+    """The attempt whose selection was trained on."""
     seed: int
     public: Scores
     sealed: Scores

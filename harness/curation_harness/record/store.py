@@ -9,7 +9,8 @@
         attempts/001/          submission.json, selection.jsonl, policy/   written before the acceptance is told
                                result.json, items-public.jsonl, items-sealed.jsonl   before the feedback is told
         refusals/001.json
-        headline/seed-K.json, headline.json
+        headline/attempt-NNN/seed-K/   scores.json and item results
+        headline.json
         agent.log, workers.log
         report.html
 """

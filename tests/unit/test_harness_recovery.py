@@ -1,0 +1,121 @@
+"""What an interruption may leave behind, and what is made of it when the run goes on."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from curation_harness.errors import NothingToScore
+from curation_harness.headline import HeadlineRunner
+from curation_harness.launch import _agent_is_through
+from curation_harness.record.events import EventLog
+from curation_harness.record.models import AttemptSubmission, Refusal
+from curation_harness.record.state import ledger
+from curation_harness.rerun import SubmissionRerunner
+from curation_plugins import selection
+from curation_sandbox.protocol import Problem
+
+
+def quiet(what: str, done: float) -> None:
+    """Progress that nobody reads."""
+
+
+def accept(record, n, rows):
+    chosen = selection.of_rows(list(rows))
+    submission = AttemptSubmission(
+        n=n, key=f"key-{n:05d}", digest=chosen.digest(), rows=len(chosen.rows), note="", policy=(), accepted="now"
+    )
+    record.write_submission(submission, chosen.canonical(), {})
+
+
+def test_a_headline_never_takes_over_seeds_of_another_attempt(open_loop):
+    with open_loop() as loop:
+        record = loop.record
+        accept(record, 1, range(5))
+        loop.recover()
+        loop.work_off()
+        loop.work_through()
+        first = HeadlineRunner(record, loop.trials, quiet).run()
+        good = [row for row, is_good in enumerate(loop.parts.task.truth(loop.parts.assets)) if is_good]
+        accept(record, 2, good[:80])
+        loop.recover()
+        loop.work_off()
+        loop.work_through()
+        second = HeadlineRunner(record, loop.trials, quiet).run()
+        assert (first.attempt, second.attempt) == (1, 2)
+        assert {seed.attempt for seed in second.seeds} == {2}
+        assert not {seed.model_digest for seed in first.seeds} & {seed.model_digest for seed in second.seeds}
+
+
+def test_a_headline_that_was_interrupted_keeps_the_seeds_it_has(open_loop):
+    with open_loop() as loop:
+        accept(loop.record, 1, range(40))
+        loop.recover()
+        loop.work_off()
+        loop.work_through()
+        first = HeadlineRunner(loop.record, loop.trials, quiet).run()
+        again = HeadlineRunner(loop.record, None, quiet).run()  # no trial can be run: all must be on disk
+        assert again == first
+
+
+def test_an_acceptance_and_a_refusal_that_lost_their_events_are_counted(open_loop):
+    with open_loop() as loop:
+        accept(loop.record, 1, range(5))
+        problem = Problem(code="empty", message="no rows")
+        loop.record.write_refusal(
+            Refusal(n=1, key="key-refused", problems=(problem,), more_problems=0, refused="now")
+        )
+        assert (ledger(loop.record).iterations, ledger(loop.record).refusals) == (0, 0)
+        loop.recover()
+        loop.recover()  # twice is as good as once
+        assert (ledger(loop.record).iterations, ledger(loop.record).refusals) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("events", "through"),
+    [
+        ([], False),
+        (["agent-started"], False),
+        (["agent-started", "agent-exited"], True),
+        (["agent-started", "interrupted", "agent-exited"], False),
+        (["agent-started", "agent-exited", "headline-started", "interrupted"], True),
+        (["agent-started", "done", "interrupted", "agent-exited"], True),
+        (["agent-started", "agent-exited", "interrupted", "resumed", "agent-started"], False),
+    ],
+)
+def test_an_agent_whose_part_was_over_is_not_run_again(open_loop, events, through):
+    with open_loop() as loop:
+        for kind in events:
+            loop.record.events.append(kind)
+        assert _agent_is_through(loop.record) is through
+
+
+def fill(log: EventLog) -> None:
+    for _ in range(1000):
+        log.append("worker", what="x" * 300)
+
+
+def test_half_an_event_on_a_full_disk_spoils_nothing(tmp_path: Path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip("mounting a small disk needs root")
+    try:
+        (disk / "ballast").write_bytes(bytes(8192))
+        log = EventLog(disk / "events.jsonl")
+        with pytest.raises(OSError, match="space"):
+            fill(log)
+        (disk / "ballast").unlink()
+        log.append("done")
+        kinds = [event.kind for event in EventLog(disk / "events.jsonl").all()]
+        assert kinds[-1] == "done"
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_run_without_a_scored_attempt_has_nothing_to_rerun(open_loop):
+    with open_loop() as loop, pytest.raises(NothingToScore):
+        SubmissionRerunner(loop.record, loop.trials, 0.0, quiet).run()
