@@ -12,13 +12,14 @@ from pathlib import Path
 from curation_harness import leftovers, machine, references
 from curation_harness import plan as plans
 from curation_harness.errors import HarnessError, OptionInvalid, RecordInvalid
+from curation_harness.interruption import interruptible
 from curation_harness.plan import LaunchOptions, Plan
 from curation_harness.record.models import ImageUsed, ReferenceTable, RunSpec, RunStatus
 from curation_harness.record.state import ledger, status
 from curation_harness.record.store import RunRecord
 from curation_harness.references import ReferenceRunner
 from curation_harness.rerun import Rerun, SubmissionRerunner
-from curation_harness.run import Parts, RunLoop, interruptible
+from curation_harness.run import Parts, RunLoop
 from curation_harness.trial import TrialRunner
 from curation_harness.watcher import Watcher
 from curation_plugins import assets as task_assets

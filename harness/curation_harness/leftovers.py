@@ -18,7 +18,7 @@ from curation_sandbox.engine import Engine
 from curation_sandbox.submit_server import SOCKET_NAME
 
 SOCKET_FOLDERS = "curation-*/s"
-"""As ``run.socket_folder`` names them, below the folder for temporary files."""
+"""As ``sandboxed.socket_folder`` names them, below the folder for temporary files."""
 BIND_SECONDS = 0.3
 """Between a server's bind and its listen a socket refuses; a second look after this tells it from a dead one."""
 

@@ -5,19 +5,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 from pydantic import JsonValue
 
@@ -28,7 +22,7 @@ from curation_harness.headline import HeadlineRunner
 from curation_harness.record.models import Headline, RunStatus
 from curation_harness.record.state import ledger
 from curation_harness.record.store import RunRecord
-from curation_harness.sandboxed import AgentBox
+from curation_harness.sandboxed import AgentBox, socket_folder
 from curation_harness.signals import SignalDesk
 from curation_harness.trial import TrialRunner
 from curation_harness.watcher import Watcher
@@ -43,7 +37,6 @@ STOP_SECONDS = 15.0
 """How long an interrupted run waits for the work under way to let go of the record."""
 DONE_SECONDS = 5.0
 """How long a container may go on after ``curate done``."""
-SHOW_CURSOR = b"\x1b[?25h"
 GRACE_SECONDS = 60.0
 """How long an agent may go on after its last iteration was scored, to read the score and say goodbye."""
 
@@ -306,46 +299,3 @@ class RunLoop:
             self.work.abandon(STOP_SECONDS)
         else:
             self.work.finish()
-
-
-@contextmanager
-def socket_folder() -> Iterator[Path]:
-    """A folder of the run's own for its sockets, with a path short enough for a Unix socket."""
-    closed = Path(tempfile.mkdtemp(prefix="curation-"))  # mode 0700: other users of this machine stay out
-    folder = closed / "s"
-    folder.mkdir(mode=0o755)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(closed, ignore_errors=True)
-
-
-@contextmanager
-def interruptible(stop: Callable[[], None]) -> Iterator[None]:
-    """Ctrl-C or SIGTERM calls ``stop``; a second one ends the process at once.
-
-    Signals reach the main thread only; elsewhere (tests, a caller's own thread) nothing is installed.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before: dict[int, Callable[[int, FrameType | None], Any] | int | signal.Handlers | None] = {}
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        for installed in before:
-            signal.signal(installed, die)
-        stop()
-
-    def die(number: int, frame: FrameType | None) -> None:
-        if sys.stderr.isatty():
-            os.write(sys.stderr.fileno(), SHOW_CURSOR)  # the progress bar hides it
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        before[int(number)] = signal.signal(number, handle)
-    try:
-        yield
-    finally:
-        for installed, previous in before.items():
-            signal.signal(installed, previous)

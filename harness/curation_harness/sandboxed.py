@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -107,3 +109,15 @@ class AgentBox:
             home=home,
             interactive=self._launch.interactive,
         )
+
+
+@contextmanager
+def socket_folder() -> Iterator[Path]:
+    """A folder of the run's own for its sockets, with a path short enough for a Unix socket."""
+    closed = Path(tempfile.mkdtemp(prefix="curation-"))  # mode 0700: other users of this machine stay out
+    folder = closed / "s"
+    folder.mkdir(mode=0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(closed, ignore_errors=True)
