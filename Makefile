@@ -33,17 +33,19 @@ setup: $(STAMP) ## the Python environment
 # torch first: with it in place nothing else pulls another build. `TORCH=` picks another, e.g. TORCH="torch==2.9.*".
 TORCH ?= torch==2.13.0
 $(STAMP): pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; found $$($(PYTHON) --version). Set PYTHON=/path/to/python3.11"; exit 1; }
-	test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV) || { \
+	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV) || { \
 	  rm -rf $(VENV); test "$$(id -u)" = 0 && command -v apt-get >/dev/null || \
 	    { echo "Python's venv module is missing. As root: apt-get install python3-venv"; exit 1; }; \
 	  echo "Python's venv module is missing; installing python3-venv"; \
 	  apt-get update -q && apt-get install -yq python3-venv && $(PYTHON) -m venv $(VENV); }
-	$(VENV)/bin/python -c 'import torch' 2>/dev/null || $(VENV)/bin/pip install -q "$(TORCH)"
-	$(VENV)/bin/pip install -q -c constraints.txt -e '.[train,dev]'
-	$(VENV)/bin/pip install -q --no-deps -e tests/plugins/curation-probe
-	touch $@
+	@$(VENV)/bin/python -c 'import torch' 2>/dev/null || \
+	  { echo "installing $(TORCH) into $(VENV) (large; minutes)"; $(VENV)/bin/pip install -q "$(TORCH)"; }
+	@echo "installing the other Python packages into $(VENV) (about a minute)"
+	@$(VENV)/bin/pip install -q -c constraints.txt -e '.[train,dev]'
+	@$(VENV)/bin/pip install -q --no-deps -e tests/plugins/curation-probe
+	@touch $@
 
 engine: ## a running Docker engine
 	@images/engine.sh

@@ -90,7 +90,7 @@ class ConsoleWatcher(Watcher):
             self._line += chunk
             *lines, self._line = self._line[-65536:].split(b"\n")
             for line in lines:
-                text = one_line(line.decode("utf-8", "replace"), 200)
+                text = one_line(line.decode("utf-8", "replace"), 200, keep_spaces=True)
                 self._say(Text(f"  agent │ {text}", style="dim"))
 
     def _drop_bar(self) -> None:

@@ -23,9 +23,11 @@ from curation_sandbox.errors import CurationError
 @run_dir
 @as_json
 def runs(run_dir: Path | None, as_json: bool) -> None:
-    """List the runs."""
+    """List the runs, the latest last."""
     folder = runs_folder(run_dir)
-    rows = [_line(folder / run) for run in run_ids(folder)]
+    # in the order they were begun, so that `last` is the last line
+    begun = sorted(run_ids(folder), key=lambda run: (folder / run / "run.json").stat().st_mtime_ns)
+    rows = [_line(folder / run) for run in begun]
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return

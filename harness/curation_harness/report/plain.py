@@ -21,15 +21,18 @@ MARKS_IN_A_ROW = 4
 """Combining marks kept on one character; more are stacked over the lines around it."""
 
 
-def one_line(text: str, limit: int, *, ascii_only: bool = False) -> str:
-    """At most ``limit`` characters on one line: terminal sequences and control characters are gone."""
+def one_line(text: str, limit: int, *, ascii_only: bool = False, keep_spaces: bool = False) -> str:
+    """At most ``limit`` characters on one line: terminal sequences and control characters are gone.
+
+    Runs of spaces become one, unless ``keep_spaces``: a table that somebody printed stays a table.
+    """
     head = text[: 4 * limit + 4096]
     spaced = (
         " " if character.isspace() or unicodedata.category(character) in {"Zl", "Zp"} else character
         for character in _TERMINAL_SEQUENCE.sub("", head)
     )
     kept = "".join(character for character in spaced if unicodedata.category(character) not in _UNSAFE)
-    line = " ".join(_few_marks(kept).split())
+    line = _few_marks(kept).rstrip() if keep_spaces else " ".join(_few_marks(kept).split())
     if ascii_only:
         line = line.encode("ascii", "replace").decode()
     if len(line) <= limit and len(head) == len(text):

@@ -84,7 +84,7 @@ def headline(summary: Summary) -> list[str]:
         )
     if not summary.references:
         sentences.append(
-            "No references were measured for this task here (`harness references`), so there is"
+            f"No references were measured for this task here (`harness references {summary.task}`), so there is"
             " nothing to compare it with."
         )
     return sentences
