@@ -1,5 +1,5 @@
-"""The generated parts of ``docs/plugins.md``: hooks, base classes and job types, taken from the source, so that
-the words stand in one place.
+"""The generated parts of ``docs/plugins.md``: hooks, base classes, references and job types, taken from the source,
+so that the words stand in one place.
 
 A generated part lies between two comments and is replaced as a whole by ``make docs``::
 
@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Final
 
-from curation_plugins import api, hookspecs, jobs
+from curation_plugins import api, hookspecs, jobs, references
+from curation_sandbox import protocol
 
 
 def fill(text: str) -> str:
@@ -46,7 +47,15 @@ def hooks() -> str:
 
 def base_classes() -> str:
     """The classes of ``curation_plugins.api`` that a plugin subclasses or returns."""
-    return "\n\n".join(_class(api, name) for name in ("Task", "RowCard", "Agent", "AgentRequest", "AgentLaunch"))
+    parts = [_code(_aliases(api, "Progress")), _class(api, "Task"), _class(protocol, "SignalInfo")]
+    parts += [_class(api, name) for name in ("RowCard", "Agent", "AgentRequest", "AgentLaunch")]
+    return "\n\n".join(parts)
+
+
+def reference_names() -> str:
+    """The table of known reference selections."""
+    table = inspect.getdoc(references) or ""
+    return table[table.index("|") :].replace("``", "`")
 
 
 def rarer_classes() -> str:
@@ -56,12 +65,13 @@ def rarer_classes() -> str:
 def job_types() -> str:
     """What goes to a worker and what must come back."""
     names = [node.name for node in _definitions(jobs) if isinstance(node, ast.ClassDef)]
-    return "\n\n".join(_class(jobs, name) for name in names)
+    return "\n\n".join([_code(_aliases(jobs, "Split", "Role")), *(_class(jobs, name) for name in names)])
 
 
 PARTS: Final[dict[str, Callable[[], str]]] = {
     "hooks": hooks,
     "base-classes": base_classes,
+    "references": reference_names,
     "rarer-classes": rarer_classes,
     "job-types": job_types,
 }
@@ -73,14 +83,27 @@ def _class(module: ModuleType, name: str) -> str:
     lines = [f"class {name}({bases}):" if bases else f"class {name}:"]
     for field, what in _fields(node):
         lines.append(f"    {ast.unparse(field)}")
-        lines += [f"        # {line}" for line in textwrap.wrap(" ".join(what.split()), 100)]
+        lines += [f"        # {line}" for line in textwrap.wrap(" ".join(what.replace("``", "`").split()), 100)]
     for method in node.body:
-        if isinstance(method, ast.FunctionDef) and not method.name.startswith("_"):
+        if isinstance(method, ast.FunctionDef) and (method.name == "__init__" or not method.name.startswith("_")):
             marks = [ast.unparse(mark) for mark in method.decorator_list]
             lines += [f"    @{mark}" for mark in marks]
             lines.append(f"    {_signature(method)}")
             lines += [f"        # {line}".rstrip() for line in _doc(method).splitlines()]
-    return f"### `{name}`\n\n{_doc(node)}\n\n{_code(lines)}"
+    return "\n\n".join(part for part in (f"### `{name}`", _doc(node), _code(lines)) if part)
+
+
+def _aliases(module: ModuleType, *names: str) -> list[str]:
+    """Lines for types that are only another name, each with the docstring under it as a comment."""
+    lines = []
+    body = _definitions(module)
+    for place, node in enumerate(body):
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in names:
+            lines.append(ast.unparse(node))
+            below = body[place + 1]
+            if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+                lines.append(f"    # {str(below.value.value).replace('``', '`')}")
+    return lines
 
 
 def _fields(node: ast.ClassDef) -> Iterator[tuple[ast.AnnAssign, str]]:
