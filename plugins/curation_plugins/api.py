@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Self, TypeVar
+from typing import ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, JsonValue
 
 from curation_plugins import references as reference_selections
 from curation_plugins.config import Frozen, TaskConfig
 from curation_plugins.jobs import Role, WorkerSpec
+from curation_sandbox.gateway.wires import Wire
 from curation_sandbox.protocol import Problem, SignalInfo, SubmitRequest
 from curation_sandbox.spec import Mount
 
@@ -126,6 +127,24 @@ class RowCard:
     source: str = ""
 
 
+class AgentOptions(Frozen):
+    """Settings of one agent plugin; a plugin with any subclasses this."""
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """The model an agent is to use, as it is asked for through the gateway."""
+
+    name: str
+    """The model's name at the provider; what the agent's program puts into its requests."""
+    provider: str
+    """E.g. ``anthropic``; the gateway knows its address, the container does not."""
+    wire: Wire
+    """The wire format to speak: the first of the agent's ``wires`` that the provider has."""
+    small: str
+    """The model for small side jobs (titles, summaries): ``--small-model``, or the same as ``name``."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class AgentRequest:
     """What an agent plugin knows when it is asked for its launch."""
@@ -140,16 +159,28 @@ class AgentRequest:
     """``--agent-dir``: a folder of the user's."""
     agent_arg: str | None = None
     """``--agent-arg``: a string whose meaning the agent defines."""
+    model: ModelChoice | None = None
+    """``--model``; none: the run has no gateway."""
+    gateway: str = "http://127.0.0.1:8123"
+    """Where the gateway answers inside the container, without the path's ``/v1``. Any key will do; it drops them."""
+    prompt: str = ""
+    """What the agent is told: brief, rules, budgets and how to submit."""
+    session: str = "00000000-0000-0000-0000-000000000000"
+    """A UUID of the run, for programs that let a conversation be named."""
+    options: AgentOptions = field(default_factory=AgentOptions)
+    """``--agent-option``: an instance of the agent's ``options_class``."""
 
 
 class AgentLaunch(Frozen):
     """How an agent is started in its container."""
 
     command: tuple[str, ...]
-    """argv; the working directory is ``/workspace``."""
+    """argv; the working directory is ``/workspace``. Its stdin is closed."""
     image: str = "base"
     """Name under ``images/``."""
     environment: dict[str, str] = {}
+    files: dict[str, str] = {}
+    """Text files to put into the agent's home before it starts: path relative to HOME → content."""
     mounts: tuple[Mount, ...] = ()
     """Further read-only folders, e.g. the agent's own program."""
     interactive: bool = False
@@ -157,11 +188,26 @@ class AgentLaunch(Frozen):
 
 
 class Agent(ABC):
-    """Something that looks at a pool and submits: a program that runs inside the container."""
+    """Something that looks at a pool and submits: a program that runs inside the container.
+
+    A program is run in turns: one ``launch``, and, when it stops early with iterations left or the run is resumed,
+    ``proceed`` again and again, each in a fresh container with the same workspace and home.
+    """
 
     name: str
     summary: str
     """One line for ``harness agents``."""
+    wires: ClassVar[tuple[Wire, ...]] = ()
+    """Wire formats its program speaks, the preferred first; empty: it uses no model of itself."""
+    needs_model: ClassVar[bool] = False
+    """Whether it cannot run without ``--model``."""
+    aliases: ClassVar[tuple[tuple[str, Literal["main", "small"]], ...]] = ()
+    """Shell patterns of further model names its program asks for (for sub-agents, titles and the like), and which of
+    the run's models the gateway takes each to mean; the first match counts."""
+    options_class: ClassVar[type[AgentOptions]] = AgentOptions
+    """What ``--agent-option`` may set; each field is documented where it is defined."""
+    session_files: ClassVar[tuple[str, ...]] = ()
+    """Shell patterns, relative to HOME, of the program's own session log; kept with the record."""
 
     @abstractmethod
     def launch(self, request: AgentRequest) -> AgentLaunch:
@@ -170,6 +216,26 @@ class Agent(ABC):
         Raises:
             ConfigInvalid: an option is missing or makes no sense for this agent.
         """
+
+    def proceed(self, request: AgentRequest, message: str) -> AgentLaunch | None:
+        """How to go on in the same conversation, telling it ``message``; None: it cannot be continued."""
+        return None
+
+    def is_final(self, line: bytes) -> bool:
+        """Whether a line of its output says that its turn is over. A program that lingers after it is ended.
+
+        The line comes from the container and may be anything.
+        """
+        return False
+
+    def threads(self, folder: Path) -> Mapping[str, str]:
+        """Which sub-agent made which model reply, by the native log: id of a reply or of a tool call → the
+        sub-agent's name. What is not named belongs to the main conversation.
+
+        ``folder`` holds copies of ``session_files`` under their paths in HOME; their content is the agent's and may
+        be anything.
+        """
+        return {}
 
 
 class Scaffold(ABC):
