@@ -107,6 +107,11 @@ def _scored(event: Event) -> str:
     return f"attempt {event.data['n']} scored {event.data['mean']:.4f} on public items"
 
 
+def _started(event: Event) -> str:
+    turn = event.data.get("turn", 1)
+    return "the agent's container runs" if turn == 1 else f"the agent's container runs (turn {turn})"
+
+
 def _failed(event: Event) -> str:
     refund = "refunded" if event.data["refunded"] else "not refunded: the refund budget is spent"
     return f"attempt {event.data['n']}: the harness failed ({event.data['failure']}), {refund}"
@@ -114,7 +119,13 @@ def _failed(event: Event) -> str:
 
 _TELL: dict[str, Callable[[Event], str]] = {
     "created": lambda event: "run created",
-    "agent-started": lambda event: "the agent's container runs",
+    "agent-started": _started,
+    "agent-idle": lambda event: f"nothing was heard of the agent for {event.data['seconds']:.0f} s; it is ended",
+    "agent-lingers": lambda event: "the agent's program went on after its last word; it is ended",
+    "agent-continued": lambda event: (
+        f"the agent stopped with {event.data['iterations_left']} iteration(s) left and is continued"
+    ),
+    "gateway-error": lambda event: f"the gateway failed on a request: {event.data['error']}",
     "accepted": lambda event: f"attempt {event.data['n']} accepted: {event.data['rows']} rows",
     "refused": lambda event: f"submission refused: {', '.join(event.data['codes'])}",
     "duplicate": lambda event: f"submission is the same as attempt {event.data['attempt']}",

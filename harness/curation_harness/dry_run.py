@@ -7,14 +7,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from curation_harness import machine, provenance, seeds
+from curation_harness import machine, provenance, providers, seeds
 from curation_harness import plan as plans
 from curation_harness.launch import find_image
 from curation_harness.machine import Check
-from curation_harness.plan import LaunchOptions
+from curation_harness.plan import LaunchOptions, Plan
 from curation_plugins import assets as task_assets
 from curation_plugins.registry import Registry
 from curation_sandbox.errors import CurationError
+from curation_sandbox.gateway.probe import probe
 from curation_sandbox.spec import format_size
 
 _BYTES = frozenset({"memory", "file_size", "workspace_size", "home_size", "tmp_size", "shm_size", "max_bytes"})
@@ -56,7 +57,12 @@ def describe(options: LaunchOptions, registry: Registry) -> Description:
     resolved: dict[str, Any] = {
         "run_id": plan.run_id,
         "runs": str(options.runs),
-        "agent": {"name": plan.agent.name, **launch.model_dump(mode="json")},
+        "agent": {
+            "name": plan.agent.name,
+            **launch.model_dump(mode="json"),
+            "options": plan.agent_options.model_dump(mode="json"),
+        },
+        "model": plan.model.model_dump(mode="json") if plan.model else None,
         "scaffold": {"name": plan.scaffold.name, "version": plan.scaffold.version},
         "engine": plan.engine.name,
         "seeds": seeds.of_run(options.seed, plan.task.config.headline.seeds).model_dump(),
@@ -64,7 +70,7 @@ def describe(options: LaunchOptions, registry: Registry) -> Description:
         "assets": {"folder": str(assets), "made": assets.is_dir()},
         "task": plan.task.config.model_dump(mode="json"),
     }
-    return Description(resolved, (*machine.checks(plan), _image(launch.image)))
+    return Description(resolved, (*machine.checks(plan), _image(launch.image), *_model(plan)))
 
 
 def _image(name: str) -> Check:
@@ -75,11 +81,27 @@ def _image(name: str) -> Check:
     return Check("image", True, f"{name} {found.digest[:19]}")
 
 
+def _model(plan: Plan) -> Iterator[Check]:
+    if plan.model is None:
+        return
+    try:
+        providers.require_models(plan.model, probe(providers.upstream(plan.model)))
+    except CurationError as error:
+        yield Check("model", False, str(error).replace("\n", " "))
+    else:
+        yield Check("model", True, f"{plan.model.provider} answers at {plan.model.base_url}, the key is good")
+
+
 def _lines(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     task, agent, drawn = plan["task"], plan["agent"], plan["seeds"]
     yield "run", f"{plan['runs']}/{plan['run_id']}"
     yield "task", f"{task['name']}: {task['title']}"
     yield "agent", f"{agent['name']}: {shlex.join(agent['command'])}"
+    if agent["options"]:
+        yield "agent's options", _pairs(agent["options"])
+    if model := plan["model"]:
+        small = f", small jobs {model['small']}" if model["small"] != model["name"] else ""
+        yield "model", f"{model['provider']}: {model['name']}{small} ({model['wire']} API, {model['base_url']})"
     yield "scaffold", f"{plan['scaffold']['name']} (version {plan['scaffold']['version']})"
     yield "engine", plan["engine"]
     yield "task's files", f"{plan['assets']['folder']} ({'there' if plan['assets']['made'] else 'to be made first'})"

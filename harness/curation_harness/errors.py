@@ -10,7 +10,9 @@ CurationError (curation_sandbox.errors)
      ├─ NothingToScore        46  no attempt came to a score
      ├─ OptionInvalid         47  options that make no sense together
      ├─ ReferencesInvalid     48  a reference table does not belong to this task
-     └─ RerunDiffers          49  `harness rerun`: a score differs beyond ε
+     ├─ RerunDiffers          49  `harness rerun`: a score or a submission differs
+     ├─ KeyMissing            50  no key for the model's provider, or one that cannot be used
+     └─ ModelUnknown          51  the provider has no such model
 
 """
 
@@ -60,3 +62,11 @@ class ReferencesInvalid(HarnessError):
 
 class RerunDiffers(HarnessError):
     exit_code = 49
+
+
+class KeyMissing(HarnessError):
+    exit_code = 50
+
+
+class ModelUnknown(HarnessError):
+    exit_code = 51

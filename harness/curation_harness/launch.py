@@ -9,26 +9,29 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from curation_harness import leftovers, machine, references
+from curation_harness import leftovers, machine, providers, references
 from curation_harness import plan as plans
 from curation_harness.errors import HarnessError, OptionInvalid, RecordInvalid
 from curation_harness.interruption import interruptible
 from curation_harness.plan import LaunchOptions, Plan
-from curation_harness.record.models import ImageUsed, ReferenceTable, RunSpec, RunStatus
+from curation_harness.record.models import ImageUsed, ModelUsed, ReferenceTable, RunSpec, RunStatus
 from curation_harness.record.state import ledger, status
 from curation_harness.record.store import RunRecord
 from curation_harness.references import ReferenceRunner
 from curation_harness.rerun import Rerun, SubmissionRerunner
 from curation_harness.run import Parts, RunLoop
+from curation_harness.seat import ModelLine, Seat
 from curation_harness.trial import TrialRunner
 from curation_harness.watcher import Watcher
 from curation_plugins import assets as task_assets
-from curation_plugins.api import AgentLaunch, Task
+from curation_plugins.api import Agent, Task
 from curation_plugins.errors import WorkFailed
 from curation_plugins.registry import Registry
 from curation_sandbox import engine as engines
 from curation_sandbox import images
 from curation_sandbox.errors import DiskFull, EngineUnavailable
+from curation_sandbox.gateway.http_source import HttpSource
+from curation_sandbox.gateway.probe import probe
 
 FULL_BYTES = 2**20
 """A disk with less room than this is called full when something on it has failed."""
@@ -56,6 +59,7 @@ def launch(options: LaunchOptions, registry: Registry, watcher: Watcher) -> Outc
         raise OptionInvalid(f"agent {plan.agent.name} needs a terminal", hint="Run it from one, without --json.")
     watcher.step("checking the engine and the image")
     find_image(first.image)
+    line = model_line(plan.model, plan.agent, watcher)
     machine.require(plan)
     watcher.step(f"making or checking the files of task {plan.task.name}")
     assets = task_assets.ensure(options.cache, plan.task, watcher.progress)
@@ -68,17 +72,19 @@ def launch(options: LaunchOptions, registry: Registry, watcher: Watcher) -> Outc
             f"no references are known for this pool and recipe; `harness references {plan.task.name}` measures them"
         )
     record = RunRecord.create(options.runs, spec, table)
+    if line is not None:
+        record.write_prompt(plan.prompt())
     watcher.step(f"run {plan.run_id} is kept in {record.folder}")
     with _withdrawn_unless_begun(record):
-        return _drive(record, plan.task, registry, assets, options.cache, watcher, agent)
+        return _drive(record, plan.task, registry, assets, options.cache, watcher, plan.seat(assets, image, line))
 
 
 def resume(record: RunRecord, registry: Registry, cache: Path, watcher: Watcher) -> Outcome:
     """Go on with an interrupted run: unfinished attempts first, then the agent, then the headline."""
     _refuse_ended(record)
     task, assets = _task_of(record, registry, cache, watcher)
-    agent = None if _agent_is_through(record) else _agent_again(record, registry, task, assets)
-    return _drive(record, task, registry, assets, cache, watcher, agent, resumed=True)
+    seat = None if _agent_is_through(record) else _seat_again(record, registry, task, assets, watcher)
+    return _drive(record, task, registry, assets, cache, watcher, seat, resumed=True)
 
 
 def finish(record: RunRecord, registry: Registry, cache: Path, watcher: Watcher) -> Outcome:
@@ -112,6 +118,21 @@ def rerun_submissions(record: RunRecord, registry: Registry, cache: Path, epsilo
         return SubmissionRerunner(record, trials, epsilon, watcher.progress).run()
 
 
+def model_line(used: ModelUsed | None, agent: Agent, watcher: Watcher) -> ModelLine | None:
+    """The way to the run's model, tried once before anything is started; None: the run has no model.
+
+    Raises:
+        KeyMissing, KeyRefused, ProviderUnreachable.
+        ModelUnknown: the provider lists its models, and this is none of them.
+    """
+    if used is None:
+        return None
+    upstream = providers.upstream(used)
+    watcher.step(f"asking {used.provider} ({used.base_url}) for its models")
+    providers.require_models(used, probe(upstream))
+    return ModelLine(used=used, pins=providers.pins(used, agent), source=HttpSource(upstream))
+
+
 def find_image(name: str) -> ImageUsed:
     """The image of that name.
 
@@ -130,7 +151,7 @@ def _drive(
     assets: Path,
     cache: Path,
     watcher: Watcher,
-    agent: AgentLaunch | None,
+    seat: Seat | None,
     *,
     resumed: bool = False,
 ) -> Outcome:
@@ -153,8 +174,8 @@ def _drive(
             loop.recover()
         loop.work_off()
         loop.work_through()
-        if agent is not None and not loop.stopping and ledger(record).iterations_left(record) > 0:
-            loop.agent_phase(agent, record.spec.image.digest)
+        if seat is not None and not loop.stopping and ledger(record).iterations_left(record) > 0:
+            loop.agent_phase(seat)
             loop.work_through()
         final = loop.headline_phase()
     watcher.step("writing the report")
@@ -208,15 +229,12 @@ def _refuse_ended(record: RunRecord) -> None:
 
 
 def _agent_is_through(record: RunRecord) -> bool:
-    """Whether the agent's part ended by itself, and not by an interruption of the run."""
+    """Whether the agent's part is over, and not only interrupted."""
     kinds = [event.kind for event in record.events.all()]
     if "agent-started" not in kinds:
         return False
     last = len(kinds) - kinds[::-1].index("agent-started")
-    since = kinds[last:]
-    if "done" in since or "budget-spent" in since:
-        return True
-    return "agent-exited" in since and "interrupted" not in since[: since.index("agent-exited")]
+    return not {"done", "budget-spent", "agent-over"}.isdisjoint(kinds[last:])
 
 
 def _task_of(
@@ -239,7 +257,7 @@ def _task_of(
     return task, assets
 
 
-def _agent_again(record: RunRecord, registry: Registry, task: Task, assets: Path) -> AgentLaunch:
+def _seat_again(record: RunRecord, registry: Registry, task: Task, assets: Path, watcher: Watcher) -> Seat:
     plan = _plan_of(record.spec, registry, task, record.folder.parent)
     launch = plan.agent_launch(assets)
     here = find_image(launch.image)
@@ -248,7 +266,7 @@ def _agent_again(record: RunRecord, registry: Registry, task: Task, assets: Path
             f"image {launch.image} is {here.digest[:19]} here; the run began with {record.spec.image.digest[:19]}",
             hint="`harness images load FILE` brings a saved image back; `harness finish` scores without the agent.",
         )
-    return launch
+    return plan.seat(assets, here, model_line(plan.model, plan.agent, watcher))
 
 
 def _plan_of(spec: RunSpec, registry: Registry, task: Task, runs: Path) -> Plan:
@@ -259,6 +277,7 @@ def _plan_of(spec: RunSpec, registry: Registry, task: Task, runs: Path) -> Plan:
             f" {spec.scaffold.version}",
             hint="`harness finish` scores the run without running the agent again.",
         )
+    agent = registry.agents.get(spec.agent.name)
     options = LaunchOptions(
         task=spec.task.name,
         agent=spec.agent.name,
@@ -275,8 +294,11 @@ def _plan_of(spec: RunSpec, registry: Registry, task: Task, runs: Path) -> Plan:
         run_id=spec.run_id,
         options=options,
         task=task,
-        agent=registry.agents.get(spec.agent.name),
+        agent=agent,
         scaffold=scaffold,
         engine=registry.engines.get(spec.engine),
         registry=registry,
+        agent_options=agent.options_class.model_validate(spec.agent.options),
+        model=spec.model,
+        session=spec.agent.session,
     )

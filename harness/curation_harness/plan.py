@@ -6,25 +6,40 @@ import hashlib
 import os
 import re
 import secrets
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from curation_harness import provenance, seeds
+from curation_harness import prices, prompt, provenance, providers, seeds
 from curation_harness.errors import OptionInvalid, RunExists, RunFolderUnusable
 from curation_harness.record.events import now
 from curation_harness.record.models import (
     FORMAT,
     AgentUsed,
     ImageUsed,
+    ModelUsed,
     Provided,
     RunSpec,
     ScaffoldUsed,
 )
+from curation_harness.seat import ModelLine, Seat
 from curation_plugins import config
-from curation_plugins.api import Agent, AgentLaunch, AgentRequest, Engine, Scaffold, Task
+from curation_plugins.api import (
+    Agent,
+    AgentLaunch,
+    AgentOptions,
+    AgentRequest,
+    Engine,
+    ModelChoice,
+    Scaffold,
+    Task,
+)
 from curation_plugins.registry import Registry
+
+SESSIONS = uuid.UUID("6f6f3c0e-5a0f-4c9e-9a53-3f6f0f3f2a10")
+"""Namespace of the sessions' names: the same run id and seed give the same name."""
 
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
@@ -45,6 +60,14 @@ class LaunchOptions:
     overrides: Sequence[str] = ()
     agent_dir: Path | None = None
     agent_arg: str | None = None
+    agent_options: Sequence[str] = ()
+    """``KEY=VALUE``."""
+    model: str | None = None
+    """``PROVIDER/NAME``."""
+    small_model: str | None = None
+    base_url: str | None = None
+    prices: Sequence[str] = ()
+    """``NAME=INPUT/OUTPUT[/CACHED]``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,19 +81,36 @@ class Plan:
     scaffold: Scaffold
     engine: Engine
     registry: Registry
+    agent_options: AgentOptions
+    model: ModelUsed | None
+    session: str
+    """UUID by which the agent's program names its conversation."""
+
+    def agent_request(self, assets: Path) -> AgentRequest:
+        """What the agent is asked for its launch with."""
+        model = self.model
+        return AgentRequest(
+            task=self.task,
+            assets=assets,
+            seed=seeds.derive(self.options.seed, "agent"),
+            iterations=self.task.config.budgets.iterations,
+            agent_dir=self.options.agent_dir,
+            agent_arg=self.options.agent_arg,
+            model=None if model is None else ModelChoice(model.name, model.provider, model.wire, model.small),
+            prompt=self.prompt(),
+            session=self.session,
+            options=self.agent_options,
+        )
+
+    def prompt(self) -> str:
+        return prompt.compose(self.task, self.scaffold, seeds.derive(self.options.seed, "agent"))
 
     def agent_launch(self, assets: Path) -> AgentLaunch:
         """How the agent is started; checks its options."""
-        return self.agent.launch(
-            AgentRequest(
-                task=self.task,
-                assets=assets,
-                seed=seeds.derive(self.options.seed, "agent"),
-                iterations=self.task.config.budgets.iterations,
-                agent_dir=self.options.agent_dir,
-                agent_arg=self.options.agent_arg,
-            )
-        )
+        return self.agent.launch(self.agent_request(assets))
+
+    def seat(self, assets: Path, image: ImageUsed, line: ModelLine | None) -> Seat:
+        return Seat(agent=self.agent, request=self.agent_request(assets), image=image.digest, model=line)
 
 
 def make(options: LaunchOptions, registry: Registry) -> Plan:
@@ -85,17 +125,47 @@ def make(options: LaunchOptions, registry: Registry) -> Plan:
     task = registry.tasks.get(options.task)
     if overrides:
         task = task.with_config(config.override(task.config, overrides))
+    agent = registry.agents.get(options.agent)
+    model = _model(options, agent, task)
     run_id = _new_id(options) if options.run_id is None else options.run_id
     _check_run_id(run_id, options.runs)
     return Plan(
         run_id=run_id,
         options=options,
         task=task,
-        agent=registry.agents.get(options.agent),
+        agent=agent,
         scaffold=registry.scaffolds.get(options.scaffold),
         engine=registry.engines.get(options.engine),
         registry=registry,
+        agent_options=config.options(options.agent_options, agent.options_class, agent.name),
+        model=model,
+        session=str(uuid.uuid5(SESSIONS, f"{run_id} {options.seed}")),
     )
+
+
+def _model(options: LaunchOptions, agent: Agent, task: Task) -> ModelUsed | None:
+    """The model of the run.
+
+    Raises:
+        OptionInvalid: a model that cannot be, or a budget on money for a model without a price.
+    """
+    used = providers.choose(options.model, options.small_model, options.base_url, agent)
+    given = tuple(prices.parse(text) for text in options.prices)
+    if used is None:
+        if given:
+            raise OptionInvalid("--price says more about --model, which is not given")
+        return None
+    for price in given:
+        if price.model not in (used.name, used.small):
+            raise OptionInvalid(f"--price {price.model}: the run's model is {used.name}")
+    table = prices.PriceTable(used.provider, given)
+    unpriced = [name for name in dict.fromkeys((used.name, used.small)) if not table.knows(name)]
+    if unpriced and task.config.budgets.model_dollars is not None:
+        raise OptionInvalid(
+            f"budgets.model_dollars cannot be held: no price is known for {', '.join(unpriced)}",
+            hint=f"Give it, in dollars per million tokens: --price {unpriced[0]}=INPUT/OUTPUT",
+        )
+    return used.model_copy(update={"prices": given})
 
 
 def run_spec(plan: Plan, launch: AgentLaunch, image: ImageUsed, assets_digest: str, pool_digest: str) -> RunSpec:
@@ -118,7 +188,11 @@ def run_spec(plan: Plan, launch: AgentLaunch, image: ImageUsed, assets_digest: s
             command=launch.command,
             agent_dir=str(options.agent_dir) if options.agent_dir else None,
             agent_arg=options.agent_arg,
+            options=plan.agent_options.model_dump(mode="json"),
+            session=plan.session,
+            prompt=hashlib.sha256(plan.prompt().encode()).hexdigest() if plan.model else None,
         ),
+        model=plan.model,
         scaffold=ScaffoldUsed(
             name=plan.scaffold.name,
             version=plan.scaffold.version,

@@ -20,6 +20,8 @@ from curation_sandbox import __version__
 PACKAGES = (
     "accelerate",
     "docker",
+    "genai-prices",
+    "httpx",
     "numpy",
     "open_clip_torch",
     "peft",
@@ -28,6 +30,7 @@ PACKAGES = (
     "pydantic",
     "scikit-learn",
     "tokenizers",
+    "starlette",
     "torch",
     "transformers",
     "vllm",

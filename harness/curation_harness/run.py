@@ -9,36 +9,33 @@ import shutil
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import JsonValue
 
+from curation_harness.agent_phase import AgentPhase
 from curation_harness.attempts import AttemptRunner
 from curation_harness.clock import AgentClock
 from curation_harness.handler import RunHandler
 from curation_harness.headline import HeadlineRunner
+from curation_harness.record.exchanges import ExchangeLog, call_event
 from curation_harness.record.models import Headline, RunStatus
 from curation_harness.record.state import ledger
 from curation_harness.record.store import RunRecord
-from curation_harness.sandboxed import AgentBox, socket_folder
+from curation_harness.sandboxed import AgentBox
+from curation_harness.seat import Seat
 from curation_harness.signals import SignalDesk
 from curation_harness.trial import TrialRunner
 from curation_harness.watcher import Watcher
 from curation_harness.work import HostWork
-from curation_plugins.api import AgentLaunch, Engine, EngineSession, Scaffold, Task
+from curation_plugins.api import Engine, EngineSession, Scaffold, Task
 from curation_plugins.errors import WorkFailed
-from curation_sandbox.blobs import BlobStore
-from curation_sandbox.submit_server import SubmitServer
 
 POLL_SECONDS = 0.1
 STOP_SECONDS = 15.0
 """How long an interrupted run waits for the work under way to let go of the record."""
-DONE_SECONDS = 5.0
-"""How long a container may go on after ``curate done``."""
-GRACE_SECONDS = 60.0
-"""How long an agent may go on after its last iteration was scored, to read the score and say goodbye."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,30 +93,29 @@ class RunLoop:
             if submission.n not in finished:
                 self._queue_attempt(submission.n)
 
-    def agent_phase(self, launch: AgentLaunch, image: str) -> None:
-        """Run the agent in its container until it ends, is done, or a budget is spent.
+    def agent_phase(self, seat: Seat) -> None:
+        """Run the agent in its container, turn by turn, until it is done or a budget is spent.
 
         Work it has queued goes on after it; ``work_through`` waits for that.
         """
-        with ExitStack() as stack:
-            sockets = stack.enter_context(socket_folder())
-            blobs = BlobStore(
-                self.record.folder / "blobs",
-                max_blob=self.parts.task.config.submission.max_bytes,
-                max_total=16 * self.parts.task.config.submission.max_bytes,
-            )
-            stack.enter_context(SubmitServer(sockets, self.handler, blobs, on_error=self._server_error))
-            box = AgentBox(self.record, self.parts.assets, launch, image, sockets)
-            stack.enter_context(box.open(self.parts.watcher.agent_output))
-            self.record.events.append("agent-started", container=box.container_id)
-            self.clock.start()
-            try:
-                self._watch(box)
-            finally:
-                self._agent_over = True
-                self.clock.stop()
-                box.end()
-                self._log_exit(box)
+        phase = AgentPhase(
+            record=self.record,
+            seat=seat,
+            handler=self.handler,
+            work=self.work,
+            clock=self.clock,
+            watcher=self.parts.watcher,
+            box=lambda launch, sockets: AgentBox(
+                self.record, self.parts.assets, launch, seat.image, sockets, gateway=seat.model is not None
+            ),
+            stopping=self._stop.is_set,
+            done_at=lambda: self._done_at,
+            tell_interruption=self._interrupted,
+        )
+        try:
+            phase.run()
+        finally:
+            self._agent_over = True
 
     def work_through(self) -> None:
         """Wait until all accepted attempts have their results."""
@@ -171,6 +167,10 @@ class RunLoop:
                 self.record.events.append(
                     "attempt-failed", n=result.n, failure="recorded before", refunded=result.refunded
                 )
+        called = {event.data["id"] for event in self.record.events.of("model-call")}
+        for entry in ExchangeLog(self.record.folder).entries():
+            if entry.counted and entry.id not in called:
+                self.record.events.append("model-call", **call_event(entry))
         self.record.events.append("resumed")
 
     def stop(self) -> None:
@@ -187,13 +187,6 @@ class RunLoop:
             config=self.parts.task.config,
             on_event=self._worker_event,
         )
-
-    def _server_error(self, report: str) -> None:
-        """A request the submit server could not answer: ours, told to the agent as such."""
-        with suppress(OSError):  # a full disk must not cost the agent its answer
-            with (self.record.folder / "server.log").open("a") as log:
-                log.write(f"{report}\n")
-            self.record.events.append("server-error", error=report.strip().splitlines()[-1][:500])
 
     def _worker_event(self, what: str, details: Mapping[str, JsonValue]) -> None:
         self.record.events.append("worker", what=what, **details)
@@ -236,63 +229,14 @@ class RunLoop:
         runner = HeadlineRunner(self.record, self.trials, self.parts.watcher.progress)
         return runner.run()
 
-    def _watch(self, box: AgentBox) -> None:
-        """Until the container ends or a reason to end it appears."""
-        budgets = self.record.spec.task.budgets
-        began = time.monotonic()
-        idle_since: float | None = None
-        while not box.ended():
-            self.work.raise_if_crashed()
-            self.clock.tick()
-            self._tell_oom_kills(box)
-            if self._stop.is_set():
-                return self._interrupted()
-            if self._done_and_told():
-                return None
-            if self.clock.spent() >= budgets.agent_seconds:
-                return self._budget_spent("agent time")
-            if time.monotonic() - began >= budgets.total_seconds:
-                return self._budget_spent("total time")
-            idle_since = self._out_of_iterations_since(idle_since)
-            if idle_since is not None and time.monotonic() - idle_since > GRACE_SECONDS:
-                return self._budget_spent("iterations")
-            time.sleep(POLL_SECONDS)
-        return None
-
-    def _done_and_told(self) -> bool:
-        """After ``curate done`` the container gets a moment to end by itself."""
-        return self._done_at is not None and time.monotonic() - self._done_at > DONE_SECONDS
-
     def _on_done(self) -> None:
         self._done_at = self._done_at or time.monotonic()
-
-    def _out_of_iterations_since(self, since: float | None) -> float | None:
-        spent = ledger(self.record).iterations_left(self.record) <= 0 and self.handler.unfinished() is None
-        if not spent:
-            return None
-        return since if since is not None else time.monotonic()
 
     def _interrupted(self) -> None:
         """Recorded once, before the container is ended: whether the agent ended by itself must be plain later."""
         if not self._told_interruption:
             self._told_interruption = True
             self.record.events.append("interrupted")
-
-    def _budget_spent(self, name: str) -> None:
-        self.record.events.append("budget-spent", budget=name)
-
-    def _tell_oom_kills(self, box: AgentBox) -> None:
-        count = box.new_oom_kills()
-        if count:
-            self.record.events.append("oom-kill", count=count)
-            limit = self.record.spec.task.limits.memory
-            self.handler.notice(f"{count} process(es) were killed for memory; the container's limit is {limit}")
-
-    def _log_exit(self, box: AgentBox) -> None:
-        ended = box.exit_status()
-        self.record.events.append(
-            "agent-exited", code=ended.code if ended else None, oom_killed=bool(ended and ended.oom_killed)
-        )
 
     def _close_work(self) -> None:
         if self._stop.is_set():

@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Final
 
 import curation_sandbox
+from curation_harness import native_log
 from curation_harness.record.store import RunRecord
 from curation_plugins.api import AgentLaunch
 from curation_sandbox import engine as engines
@@ -20,21 +22,38 @@ from curation_sandbox.volumes import Volume
 
 CURATE = Path(curation_sandbox.__file__).parent / "incontainer" / "curate.py"
 """The command ``curate``: one file, mounted read-only."""
+START = CURATE.with_name("start.py")
+"""Starts an agent's program that has a model or files: one file, mounted read-only."""
+START_TARGET: Final = "/opt/curation/start.py"
+FILES: Final = "/opt/curation/files"
+RELAY_PORT: Final = 8123
+"""Where the gateway answers inside the container, on the loopback interface."""
 
 
 class AgentBox:
     """The container of a run, and what the run loop needs to know of it."""
 
-    def __init__(self, record: RunRecord, assets: Path, launch: AgentLaunch, image: str, sockets: Path) -> None:
+    def __init__(
+        self,
+        record: RunRecord,
+        assets: Path,
+        launch: AgentLaunch,
+        image: str,
+        sockets: SocketFolder,
+        *,
+        gateway: bool,
+    ) -> None:
         """Args:
         image: image id.
-        sockets: host folder with the run's sockets.
+        gateway: whether ``llm.sock`` is relayed to a port inside.
         """
         self._record = record
         self._assets = assets
         self._launch = launch
         self._image = image
         self._sockets = sockets
+        self._gateway = gateway
+        self._home: Path | None = None
         self._container: Container | None = None
         self._told_oom_kills = 0
 
@@ -47,6 +66,8 @@ class AgentBox:
             home = stack.enter_context(self._volume("home", limits.home_size))
             engine = stack.enter_context(engines.connect())
             log = stack.enter_context(OutputLog(self._record.folder / "agent.log"))
+            self._home = home.mountpoint
+            self._sockets.hand_over(self._launch.files)
             spec = self._spec(workspace.mountpoint, home.mountpoint)
             self._container = stack.enter_context(Container(engine, spec))
 
@@ -83,6 +104,12 @@ class AgentBox:
         self._told_oom_kills = total
         return max(0, new)
 
+    def keep_session_log(self, patterns: Sequence[str], turn: int) -> None:
+        """Copy the program's own session log from its home into the record; only while the box is open, after the
+        container's end."""
+        if self._home is not None and patterns:
+            native_log.keep(self._home, patterns, self._record.folder / "native" / f"turn-{turn:03d}")
+
     def _here(self) -> Container:
         if self._container is None:
             raise RuntimeError("the container was not opened")
@@ -92,32 +119,79 @@ class AgentBox:
         folder = self._record.folder / "volumes"
         return Volume(folder / f"{name}.img", folder / name, size)
 
+    @property
+    def _started(self) -> bool:
+        """Whether the program is started by ``start.py``, which a plain program does without."""
+        return self._gateway or bool(self._launch.files)
+
+    def _command(self) -> tuple[str, ...]:
+        if not self._started:
+            return self._launch.command
+        files = ("--files", FILES) if self._launch.files else ()
+        relay = ("--relay", str(RELAY_PORT)) if self._gateway else ()
+        return ("/usr/bin/python3", "-I", START_TARGET, *files, *relay, "--", *self._launch.command)
+
     def _spec(self, workspace: Path, home: Path) -> ContainerSpec:
         return ContainerSpec(
             run_id=self._record.spec.run_id,
             image=self._image,
-            command=self._launch.command,
+            command=self._command(),
             environment=self._launch.environment,
             limits=self._record.spec.task.limits,
             mounts=(
                 Mount(source=self._assets / "pool", target=POOL),
                 Mount(source=CURATE, target="/usr/local/bin/curate"),
+                *((Mount(source=START, target=START_TARGET),) if self._started else ()),
+                *((Mount(source=self._sockets.files, target=FILES),) if self._launch.files else ()),
                 *self._launch.mounts,
             ),
-            sockets=self._sockets,
+            sockets=self._sockets.path,
             workspace=workspace,
             home=home,
             interactive=self._launch.interactive,
         )
 
 
-@contextmanager
-def socket_folder() -> Iterator[Path]:
-    """A folder of the run's own for its sockets, with a path short enough for a Unix socket."""
-    closed = Path(tempfile.mkdtemp(prefix="curation-"))  # mode 0700: other users of this machine stay out
-    folder = closed / "s"
-    folder.mkdir(mode=0o755)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(closed, ignore_errors=True)
+class SocketFolder:
+    """Folders of the run's own for its sockets and for files handed to the agent. A context manager.
+
+    Their paths are short enough for a Unix socket; they are siblings, so that neither mount shows the other.
+    """
+
+    def __init__(self) -> None:
+        self._closed: Path | None = None
+
+    def __enter__(self) -> SocketFolder:
+        self._closed = Path(tempfile.mkdtemp(prefix="curation-"))  # mode 0700: other users of this machine stay out
+        self.path.mkdir(mode=0o755)
+        self.files.mkdir(mode=0o755)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        shutil.rmtree(self._here(), ignore_errors=True)
+
+    @property
+    def path(self) -> Path:
+        """Where the sockets are; shown at ``/run/curation``."""
+        return self._here() / "s"
+
+    @property
+    def files(self) -> Path:
+        """What is copied into the agent's home; shown at ``FILES``."""
+        return self._here() / "f"
+
+    def hand_over(self, files: Mapping[str, str]) -> None:
+        """Replace the files by these, path relative to HOME → content."""
+        shutil.rmtree(self.files)
+        self.files.mkdir(mode=0o755)
+        for name, content in files.items():
+            place = self.files / name
+            if not place.resolve().is_relative_to(self.files.resolve()):
+                raise ValueError(f"{name!r} is not inside the home")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(content, encoding="utf-8")
+
+    def _here(self) -> Path:
+        if self._closed is None:
+            raise RuntimeError("the folder was not opened")
+        return self._closed

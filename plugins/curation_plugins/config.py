@@ -53,6 +53,19 @@ class Budgets(Frozen):
     """Iterations given back after failures of the harness; further failures are not refunded."""
     signal_seconds: float = Field(default=600, ge=0)
     """Seconds of host work that ``curate signal`` may spend."""
+    model_requests: int | None = Field(default=None, gt=0)
+    """Requests to the model, sub-agents' included; none: no limit."""
+    model_tokens: int | None = Field(default=None, gt=0)
+    """Tokens of the model, prompts (cached ones too) and replies together; none: no limit."""
+    model_dollars: float | None = Field(default=None, gt=0)
+    """Money for the model, US dollars by the run's price table; none: no limit."""
+    idle_seconds: float = Field(default=1800, gt=0)
+    """An agent that neither asks its model nor prints anything for this long, while the host has no work of it, is
+    ended like one that stopped."""
+    linger_seconds: float = Field(default=20, ge=0)
+    """How long an agent's program may go on after it said that its turn is over."""
+    continuations: int = Field(default=3, ge=0)
+    """How often an agent that stops with iterations left is told so and continued in the same conversation."""
 
 
 class WorkerLimits(Frozen):
@@ -137,12 +150,28 @@ def section(config: TaskConfig, key: str, model: type[ModelT]) -> ModelT:
     return _check(model, getattr(config, key), f"task {config.name}", (), prefix=(key,))
 
 
+def options(texts: Sequence[str], model: type[ModelT], agent: str) -> ModelT:
+    """The options of an agent, from ``KEY=VALUE`` texts.
+
+    Raises:
+        ConfigInvalid: unknown or wrong ones.
+    """
+    tree: dict[str, Any] = {}
+    for text in texts:
+        tree = _merge(tree, _parse_override(text, flag="--agent-option", example="max_iterations=50"))
+    hint = f"`harness agents {agent}` lists its options."
+    if not model.model_fields and tree:
+        raise ConfigInvalid(f"agent {agent} has no options; given: {', '.join(tree)}", hint="Leave them out.")
+    return _check(model, tree, f"--agent-option of {agent}", (), hint=hint)
+
+
 def _check(
     model: type[ModelT],
     tree: Mapping[str, Any],
     origin: str,
     files: Sequence[Path],
     prefix: tuple[str, ...] = (),
+    hint: str = "Correct the keys named above; docs/tasks.md lists every key.",
 ) -> ModelT:
     try:
         return model.model_validate(tree)
@@ -150,7 +179,7 @@ def _check(
         complaints = [_explain(e, model, prefix, files) for e in error.errors()]
         raise ConfigInvalid(
             f"{origin}: " + "; ".join(complaints),
-            hint="Correct the keys named above; docs/tasks.md lists every key.",
+            hint=hint,
         ) from None
 
 
@@ -247,14 +276,14 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
-def _parse_override(text: str) -> dict[str, Any]:
+def _parse_override(text: str, flag: str = "--set", example: str = "budgets.iterations=10") -> dict[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not all(key.split(".")):
-        raise ConfigInvalid(f"--set {text!r} is not KEY=VALUE", hint="Example: --set budgets.iterations=10")
+        raise ConfigInvalid(f"{flag} {text!r} is not KEY=VALUE", hint=f"Example: {flag} {example}")
     try:
         tree: Any = yaml.safe_load(value)
     except yaml.YAMLError:
-        raise ConfigInvalid(f"--set {text!r}: the value is not YAML") from None
+        raise ConfigInvalid(f"{flag} {text!r}: the value is not YAML") from None
     for part in reversed(key.split(".")):
         tree = {part: tree}
     assert isinstance(tree, dict)

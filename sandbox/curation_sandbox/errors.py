@@ -8,7 +8,9 @@ CurationError                     1   root of all three layers' errors
  ├─ ContainerFailed              14   we failed: the engine broke, not the agent
  ├─ DiskFull                     15
  ├─ SandboxPropertyMissing       16   an isolation property does not hold on this machine
- └─ SocketPathTooLong            17
+ ├─ SocketPathTooLong            17
+ ├─ ProviderUnreachable          18   the model provider does not answer
+ └─ KeyRefused                   19   the model provider does not take the key
 
 The plugin layer uses 20-39 (``curation_plugins.errors``), the harness 40-69 (``curation_harness.errors``).
 """
@@ -60,3 +62,11 @@ class SandboxPropertyMissing(CurationError):
 
 class SocketPathTooLong(CurationError):
     exit_code = 17
+
+
+class ProviderUnreachable(CurationError):
+    exit_code = 18
+
+
+class KeyRefused(CurationError):
+    exit_code = 19

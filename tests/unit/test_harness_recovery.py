@@ -78,9 +78,11 @@ def test_an_acceptance_and_a_refusal_that_lost_their_events_are_counted(open_loo
     [
         ([], False),
         (["agent-started"], False),
-        (["agent-started", "agent-exited"], True),
+        (["agent-started", "agent-exited"], False),  # it may have been about to be continued
+        (["agent-started", "agent-exited", "agent-over"], True),
+        (["agent-started", "agent-exited", "agent-continued", "agent-started", "agent-exited", "agent-over"], True),
         (["agent-started", "interrupted", "agent-exited"], False),
-        (["agent-started", "agent-exited", "headline-started", "interrupted"], True),
+        (["agent-started", "agent-exited", "agent-over", "headline-started", "interrupted"], True),
         (["agent-started", "done", "interrupted", "agent-exited"], True),
         (["agent-started", "agent-exited", "interrupted", "resumed", "agent-started"], False),
     ],

@@ -9,6 +9,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from curation_harness import providers
 from curation_harness.cli.options import as_json
 from curation_harness.console import stdout
 from curation_sandbox import conformance
@@ -17,13 +18,15 @@ from curation_sandbox.conformance import Property
 
 @click.command()
 @click.option("--image", default="base", show_default=True, help="Image whose container is looked at.")
+@click.option("--base-url", help="Ask an openai-compatible server at this address, too.")
 @as_json
-def doctor(image: str, as_json: bool) -> None:
+def doctor(image: str, base_url: str | None, as_json: bool) -> None:
     """Say what holds on this machine and what is missing, with the fix.
 
-    Starts a container and looks around from inside. Exit code 1 if something is missing that runs need.
+    Starts a container and looks around from inside, and asks each model provider whose key is here whether the key is
+    good. Exit code 1 if something is missing that runs need.
     """
-    found = conformance.examine(image)
+    found = [*conformance.examine(image), *providers.examine(base_url)]
     if as_json:
         click.echo(json.dumps([one.model_dump() for one in found], indent=1))
     else:

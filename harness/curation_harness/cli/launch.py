@@ -35,6 +35,19 @@ from curation_harness.watcher import Watcher
     help="Folder mounted read-only for the agent `command`.",
 )
 @click.option("--agent-arg", help='What the agent `command` runs, e.g. "python my.py".')
+@click.option(
+    "--agent-option", "agent_options", multiple=True, metavar="KEY=VALUE", help="Set an option of the agent."
+)
+@click.option("--model", help="PROVIDER/NAME, e.g. anthropic/claude-sonnet-4-5; for agents that use one.")
+@click.option("--small-model", help="PROVIDER/NAME for the agent's small side jobs.  [default: --model]")
+@click.option("--base-url", help="The provider's address before /v1, for a server of your own.")
+@click.option(
+    "--price",
+    "prices",
+    multiple=True,
+    metavar="NAME=IN/OUT",
+    help="A model's price in dollars per million tokens, where it is not known or not yours.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the resolved plan and check it; start nothing.")
 @as_json
 def launch(
@@ -49,6 +62,11 @@ def launch(
     run_dir: Path | None,
     agent_dir: Path | None,
     agent_arg: str | None,
+    agent_options: tuple[str, ...],
+    model: str | None,
+    small_model: str | None,
+    base_url: str | None,
+    prices: tuple[str, ...],
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -66,6 +84,11 @@ def launch(
         overrides=overrides,
         agent_dir=agent_dir,
         agent_arg=agent_arg,
+        agent_options=agent_options,
+        model=model,
+        small_model=small_model,
+        base_url=base_url,
+        prices=prices,
     )
     registry = load_registry()
     if dry_run:

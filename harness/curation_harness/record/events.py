@@ -3,7 +3,7 @@
 | kind | when | data |
 |---|---|---|
 | ``created`` | the run folder is there | |
-| ``agent-started`` | the container runs | ``container`` |
+| ``agent-started`` | the container of a turn of the agent runs | ``container``, ``turn`` |
 | ``clock`` | the agent's clock stopped, or a minute passed | ``agent_seconds`` since the last one |
 | ``refused`` | a submission was refused | ``n``, ``codes`` |
 | ``duplicate`` | content that was accepted before | ``attempt`` |
@@ -18,7 +18,14 @@
 | ``done`` | the agent called ``curate done`` | |
 | ``budget-spent`` | a budget ended the agent's part | ``budget`` |
 | ``interrupted`` | Ctrl-C or a signal | |
-| ``agent-exited`` | the container ended | ``code``, ``oom_killed`` |
+| ``agent-exited`` | the container ended | ``code``, ``oom_killed``, ``turn`` |
+| ``agent-idle`` | it neither asked its model nor printed anything; it is ended | ``seconds`` |
+| ``agent-lingers`` | its program went on after its last word; it is ended | |
+| ``agent-continued`` | it stopped early and goes on in the same conversation | ``why``, ``iterations_left`` |
+| ``agent-over`` | its part of the run is over, after its last turn | |
+| ``model-call`` | a request to the model is through; ``model/`` has it | ``id``, ``outcome``, ``tokens``, … |
+| ``model-refusals`` | requests that the gateway refused and only counted | ``not_recorded`` |
+| ``gateway-error`` | the gateway failed on a request; ``server.log`` has it | ``error`` |
 | ``resumed`` | another process went on | |
 | ``headline-started`` / ``headline-seed`` | | ``attempt`` / ``seed`` |
 | ``ended`` | the run's last event | ``status`` |
@@ -57,6 +64,13 @@ KINDS = frozenset(
         "budget-spent",
         "interrupted",
         "agent-exited",
+        "agent-idle",
+        "agent-lingers",
+        "agent-continued",
+        "agent-over",
+        "model-call",
+        "model-refusals",
+        "gateway-error",
         "resumed",
         "headline-started",
         "headline-seed",

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import zstandard
+from pydantic import JsonValue
 
 from curation_harness.errors import RecordInvalid
 from curation_harness.record.models import Entry
@@ -70,6 +71,26 @@ class ExchangeEntry(Entry):
     """Price by the run's price table; none if the model has none."""
     tries: int
     seconds: float
+
+    @property
+    def counted(self) -> bool:
+        """Whether it is one of the run's requests to the model: it went to the provider and spent budget."""
+        return self.kind == "generate" and self.outcome not in ("refused", "budget")
+
+    @property
+    def tokens(self) -> int:
+        return self.usage.input + self.usage.output if self.usage else 0
+
+
+def call_event(entry: ExchangeEntry) -> dict[str, JsonValue]:
+    """Data of the event ``model-call`` of a counted exchange."""
+    return {
+        "id": entry.id,
+        "outcome": entry.outcome,
+        "tokens": entry.tokens,
+        "dollars": entry.dollars or 0.0,
+        "seconds": round(entry.seconds, 3),
+    }
 
 
 class ExchangeLog:
@@ -156,9 +177,12 @@ class ExchangeLog:
         """
         path = self._place(digest)
         try:
-            data = zstandard.ZstdDecompressor().decompress(path.read_bytes(), max_output_size=MAX_BODY)
+            with path.open("rb") as packed, zstandard.ZstdDecompressor().stream_reader(packed) as reader:
+                data = reader.read(MAX_BODY + 1)
         except (OSError, zstandard.ZstdError) as error:
             raise RecordInvalid(f"{path} cannot be read: {error}", hint="The record is incomplete.") from None
+        if len(data) > MAX_BODY:
+            raise RecordInvalid(f"{path} unpacks to more than {MAX_BODY} bytes", hint="The record was changed.")
         if hashlib.sha256(data).hexdigest() != digest:
             raise RecordInvalid(f"{path} does not hold what its name says", hint="The record was changed or damaged.")
         return data

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from curation_plugins.config import TaskConfig
 from curation_plugins.jobs import TrainResult
+from curation_sandbox.gateway.wires import Wire
 from curation_sandbox.protocol import Budget, Feedback, PolicyFile, Problem, Score
 
 FORMAT = 1
@@ -67,6 +68,37 @@ class AgentUsed(Entry):
     command: tuple[str, ...]
     agent_dir: str | None
     agent_arg: str | None
+    options: dict[str, JsonValue] = {}
+    """``--agent-option``, checked and complete."""
+    session: str = "00000000-0000-0000-0000-000000000000"
+    """UUID by which the program's conversation is named."""
+    prompt: str | None = None
+    """SHA-256 of what an agent with a model was told; ``prompt.md`` beside this file has it."""
+
+
+class Price(Entry):
+    """A model's price as the user gave it, in dollars per million tokens."""
+
+    model: str
+    input: float = Field(ge=0, allow_inf_nan=False)
+    output: float = Field(ge=0, allow_inf_nan=False)
+    cached: float = Field(ge=0, allow_inf_nan=False)
+    """Of prompt tokens read from a cache."""
+
+
+class ModelUsed(Entry):
+    """The model behind the gateway. The key is nowhere in a record."""
+
+    provider: str
+    name: str
+    """At the provider."""
+    small: str
+    """The model for small side jobs; often the same."""
+    wire: Wire
+    base_url: str
+    """The provider's address, without ``/v1``."""
+    prices: tuple[Price, ...] = ()
+    """The user's own, over those of the package ``genai-prices``."""
 
 
 class ImageUsed(Entry):
@@ -101,6 +133,7 @@ class RunSpec(Entry):
     task_provider: Provided
     overrides: tuple[str, ...]
     agent: AgentUsed
+    model: ModelUsed | None = None
     scaffold: ScaffoldUsed
     engine: str
     seeds: Seeds

@@ -9,7 +9,24 @@ from dataclasses import dataclass
 
 from curation_harness.record.models import AttemptResult, RunStatus
 from curation_harness.record.store import RunRecord
+from curation_plugins.config import Budgets
 from curation_sandbox.protocol import Budget
+
+
+@dataclass(frozen=True)
+class ModelSpending:
+    """What the model has cost."""
+
+    requests: int = 0
+    """Requests that went to the provider, failed ones included."""
+    tokens: int = 0
+    """Prompts, cached ones too, and replies."""
+    dollars: float = 0.0
+    """By the run's prices; what has no price counts nothing."""
+
+    def plus(self, tokens: int, dollars: float) -> ModelSpending:
+        """With one request more."""
+        return ModelSpending(self.requests + 1, self.tokens + tokens, self.dollars + dollars)
 
 
 @dataclass(frozen=True)
@@ -22,6 +39,7 @@ class Ledger:
     refusals: int
     agent_seconds: float
     signal_seconds: float
+    model: ModelSpending
 
     def budgets(self, record: RunRecord) -> tuple[Budget, ...]:
         limits = record.spec.task.budgets
@@ -37,6 +55,14 @@ class Ledger:
             Budget(name="agent time", unit="seconds", limit=limits.agent_seconds, spent=self.agent_seconds),
             Budget(name="signal time", unit="seconds", limit=limits.signal_seconds, spent=self.signal_seconds),
             Budget(name="refunds", unit="attempts", limit=limits.refunds, spent=self.refunded),
+            *(self._model_budgets(limits) if record.spec.model is not None else ()),
+        )
+
+    def _model_budgets(self, limits: Budgets) -> tuple[Budget, ...]:
+        return (
+            Budget(name="model requests", unit="requests", limit=limits.model_requests, spent=self.model.requests),
+            Budget(name="model tokens", unit="tokens", limit=limits.model_tokens, spent=self.model.tokens),
+            Budget(name="model money", unit="dollars", limit=limits.model_dollars, spent=self.model.dollars),
         )
 
     def iterations_left(self, record: RunRecord) -> int:
@@ -51,7 +77,15 @@ def ledger(record: RunRecord) -> Ledger:
         refusals=len(events.of("refused")),
         agent_seconds=sum(event.data["agent_seconds"] for event in events.of("clock")),
         signal_seconds=sum(event.data["seconds"] for event in events.of("signal")),
+        model=_model_spending(record),
     )
+
+
+def _model_spending(record: RunRecord) -> ModelSpending:
+    spent = ModelSpending()
+    for event in record.events.of("model-call"):
+        spent = spent.plus(event.data["tokens"], event.data["dollars"])
+    return spent
 
 
 def status(record: RunRecord) -> RunStatus:

@@ -11,7 +11,11 @@
         refusals/001.json
         headline/attempt-NNN/seed-K/   scores.json and item results
         headline.json
-        agent.log, workers.log
+        prompt.md              what an agent with a model was told
+        model/                 exchanges.jsonl and bodies/: every request to the model, and its reply
+        native/turn-NNN/       the agent program's own session log
+        trajectory.json        the agent's steps, in ATIF
+        agent.log, workers.log, server.log
         report.html
 """
 
@@ -196,6 +200,10 @@ class RunRecord:
 
     def refusals(self) -> tuple[Refusal, ...]:
         return tuple(read(path, Refusal) for path in sorted((self.folder / "refusals").glob("[0-9]*.json")))
+
+    def write_prompt(self, prompt: str) -> None:
+        """Keep what an agent with a model is told at the beginning."""
+        files.write(self.folder / "prompt.md", prompt.encode())
 
     def write_headline(self, headline: Headline) -> None:
         files.write_model(self.folder / "headline.json", headline)

@@ -52,7 +52,11 @@ def moment(time: str) -> str:
 
 
 def amount(value: float, unit: str) -> str:
-    return duration(value) if unit == "seconds" else f"{value:g}"
+    if unit == "seconds":
+        return duration(value)
+    if unit == "dollars":
+        return f"${value:,.2f}"
+    return f"{value:,.0f}" if unit == "tokens" else f"{value:g}"
 
 
 def spent(budget: Budget) -> str:

@@ -1,0 +1,313 @@
+"""The agent's part of a run: its sockets, its turns, and what ends each of them.
+
+A turn is one container. An agent that stops with iterations left is told how many and goes on in the same
+conversation; so is one whose run was interrupted and resumed.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from curation_harness.clock import AgentClock
+from curation_harness.handler import RunHandler
+from curation_harness.model_desk import ModelDesk
+from curation_harness.prices import PriceTable
+from curation_harness.record.events import Event
+from curation_harness.record.state import ledger
+from curation_harness.record.store import RunRecord
+from curation_harness.sandboxed import AgentBox, SocketFolder
+from curation_harness.seat import Seat
+from curation_harness.watcher import Watcher
+from curation_harness.work import HostWork
+from curation_plugins.api import AgentLaunch
+from curation_sandbox.blobs import BlobStore
+from curation_sandbox.gateway.server import GatewayServer
+from curation_sandbox.submit_server import SubmitServer
+
+POLL_SECONDS: Final = 0.1
+DONE_SECONDS: Final = 5.0
+"""How long a container may go on after ``curate done``, and after its model was refused for a spent budget."""
+GRACE_SECONDS: Final = 60.0
+"""How long an agent may go on after its last iteration was scored, to read the score and say goodbye."""
+OUTAGES: Final = 5
+"""Turns in a row that a failing provider may end before the run gives up on it."""
+OUTAGE_SECONDS: Final = 20.0
+"""Wait before the turn after a provider's failure, doubled with each one in a row; no time of the agent's."""
+MAX_LINE: Final = 2**20
+"""Longest line of an agent's output that is looked at whole."""
+
+Ended = Literal["exited", "done", "budget", "idle", "stopped"]
+"""Why a turn is over: the program ended or lingered after its last word; ``curate done``; a budget was spent; the
+idle watchdog; the run is being stopped."""
+
+
+@dataclass
+class AgentPhase:
+    """Runs the agent of one run until it is through. Use ``run`` once."""
+
+    record: RunRecord
+    seat: Seat
+    handler: RunHandler
+    work: HostWork
+    clock: AgentClock
+    watcher: Watcher
+    box: Callable[[AgentLaunch, SocketFolder], AgentBox]
+    stopping: Callable[[], bool]
+    done_at: Callable[[], float | None]
+    """When ``curate done`` was called, on the monotonic clock."""
+    tell_interruption: Callable[[], None]
+    _alive_at: float = field(default_factory=time.monotonic)
+    """When the agent last gave a sign of life."""
+    _final_at: float | None = None
+    _line: bytes = b""
+    _outages: int = 0
+
+    def run(self) -> None:
+        """All turns.
+
+        Raises:
+            CurationError: a container or a server of ours cannot be started.
+        """
+        with ExitStack() as stack:
+            self._began = time.monotonic()
+            sockets = stack.enter_context(SocketFolder())
+            rules = self.record.spec.task.submission
+            blobs = BlobStore(self.record.folder / "blobs", max_blob=rules.max_bytes, max_total=16 * rules.max_bytes)
+            stack.enter_context(
+                SubmitServer(sockets.path, self.handler, blobs, on_error=self._error_teller("server-error"))
+            )
+            self._open_gateway(stack, sockets)
+            launch: AgentLaunch | None = self._first_launch()
+            while launch is not None:
+                ended = self._turn(launch, sockets)
+                launch = self._next_launch(ended)
+
+    # -- turns ---------------------------------------------------------------------------------------
+
+    def _turn(self, launch: AgentLaunch, sockets: SocketFolder) -> Ended:
+        number = len(self.record.events.of("agent-started")) + 1
+        box = self.box(launch, sockets)
+        self._line, self._final_at, self._alive_at = b"", None, time.monotonic()
+        if self._desk is not None:
+            self._desk.turn = number
+        with box.open(self._agent_output):
+            self.record.events.append("agent-started", container=box.container_id, turn=number)
+            self.clock.start()
+            try:
+                ended = self._watch(box)
+            finally:
+                self.clock.stop()
+                box.end()
+                status = box.exit_status()
+                self.record.events.append(
+                    "agent-exited",
+                    code=status.code if status else None,
+                    oom_killed=bool(status and status.oom_killed),
+                    turn=number,
+                )
+            with suppress(OSError):  # a log that cannot be kept must not cost the run
+                box.keep_session_log(self.seat.agent.session_files, number)
+        return ended
+
+    def _first_launch(self) -> AgentLaunch:
+        """The run's first turn, or, resumed, the next one."""
+        starts = self._starts()
+        if starts and self._spoken_since(starts[-1]):
+            again = self.seat.proceed(len(starts), self._message("The run was interrupted and goes on now."))
+            if again is not None:
+                return again
+        return self._begin()
+
+    def _begin(self) -> AgentLaunch:
+        return self.seat.launch(len(self._starts()) + 1)
+
+    def _next_launch(self, ended: Ended) -> AgentLaunch | None:
+        """How the agent goes on after a turn; None: its part of the run is over, or is being interrupted."""
+        if ended == "stopped":
+            return None
+        launch = None if ended in ("done", "budget") else self._continuation(ended)
+        if launch is None and not self.stopping():
+            self.record.events.append("agent-over")
+        return launch
+
+    def _continuation(self, ended: Ended) -> AgentLaunch | None:
+        if self._desk is not None and self._desk.denied:
+            return None
+        starts = self._starts()
+        if self.seat.proceed(len(starts), "") is None:
+            return None
+        self._wait_for_work()
+        left = ledger(self.record).iterations_left(self.record)
+        why = self._why(ended) if left > 0 and self.done_at() is None and not self.stopping() else None
+        if why is None:
+            return None
+        spoken = self._spoken_since(starts[-1])
+        launch = self.seat.proceed(len(starts), self._message(_SAID[why])) if spoken else self._begin()
+        self.record.events.append("agent-continued", why=why, iterations_left=left)
+        return launch
+
+    def _why(self, ended: Ended) -> str | None:
+        """The reason to continue, if there is one: a provider's failure is not the agent's stop."""
+        if self._desk is not None and self._desk.provider_failed:
+            self._outages += 1
+            if self._outages > OUTAGES:
+                return None
+            self._sleep(OUTAGE_SECONDS * 2 ** (self._outages - 1))
+            return "provider"
+        self._outages = 0
+        used = sum(event.data["why"] != "provider" for event in self.record.events.of("agent-continued"))
+        if used >= self.record.spec.task.budgets.continuations:
+            return None
+        return "idle" if ended == "idle" else "stopped"
+
+    def _message(self, first: str) -> str:
+        left = ledger(self.record).iterations_left(self.record)
+        return (
+            f"{first} You have {left} of {self.record.spec.task.budgets.iterations} iterations left:"
+            " `curate status` shows every budget, `curate history` your scores. Go on: improve the policy and submit"
+            " again. If you want to end the run, call `curate done`."
+        )
+
+    def _starts(self) -> list[Event]:
+        """Beginnings of a conversation: turns that did not go on in an earlier one."""
+        found: list[Event] = []
+        continued = False
+        for event in self.record.events.of("agent-started", "agent-continued", "resumed"):
+            if event.kind == "agent-started":
+                if not (continued and found and self._spoken_since(found[-1], until=event.seq)):
+                    found.append(event)
+                continued = False
+            else:
+                continued = True
+        return found
+
+    def _spoken_since(self, start: Event, until: int | None = None) -> bool:
+        """Whether the model has answered in the conversation that began with ``start``."""
+        return any(
+            event.data["outcome"] == "ok" and event.seq > start.seq and (until is None or event.seq < until)
+            for event in self.record.events.of("model-call")
+        )
+
+    def _wait_for_work(self) -> None:
+        """An agent may leave while its attempt is trained; what it has left is known after that."""
+        while self.work.busy and not self.stopping():
+            self.work.raise_if_crashed()
+            time.sleep(POLL_SECONDS)
+
+    def _sleep(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not self.stopping():
+            time.sleep(POLL_SECONDS)
+
+    # -- watching ------------------------------------------------------------------------------------
+
+    def _watch(self, box: AgentBox) -> Ended:
+        """Until the container ends or a reason to end it appears."""
+        budgets = self.record.spec.task.budgets
+        out_since: float | None = None
+        denied_since: float | None = None
+        while not box.ended():
+            self.work.raise_if_crashed()
+            self.clock.tick()
+            self._tell_oom_kills(box)
+            now = time.monotonic()
+            if self.stopping():
+                self.tell_interruption()
+                return "stopped"
+            done = self.done_at()
+            if done is not None and now - done > DONE_SECONDS:
+                return "done"
+            if self.clock.spent() >= budgets.agent_seconds:
+                return self._budget_spent("agent time")
+            if now - self._began >= budgets.total_seconds:
+                return self._budget_spent("total time")
+            out_since = (out_since or now) if self._out_of_iterations() else None
+            if out_since is not None and now - out_since > GRACE_SECONDS:
+                return self._budget_spent("iterations")
+            denied_since = (denied_since or now) if self._desk is not None and self._desk.denied else None
+            if denied_since is not None and now - denied_since > DONE_SECONDS + budgets.linger_seconds:
+                return "budget"
+            if self._final_at is not None and now - self._final_at > budgets.linger_seconds:
+                self.record.events.append("agent-lingers")
+                return "exited"
+            if self._idle_for(now) > budgets.idle_seconds:
+                self.record.events.append("agent-idle", seconds=round(self._idle_for(now), 1))
+                return "idle"
+            time.sleep(POLL_SECONDS)
+        return "done" if self.done_at() is not None else "exited"
+
+    def _idle_for(self, now: float) -> float:
+        """Seconds without a sign of life; while the host works for the agent, none are expected."""
+        if self.work.busy:
+            self._alive_at = now
+        if self._gateway is not None:
+            activity = self._gateway.activity()
+            self._alive_at = now if activity.in_flight else max(self._alive_at, activity.last)
+        return now - self._alive_at
+
+    def _agent_output(self, chunk: bytes) -> None:
+        self._alive_at = time.monotonic()
+        self.watcher.agent_output(chunk)
+        *lines, self._line = (self._line + chunk).split(b"\n")
+        self._line = self._line[:MAX_LINE]
+        if any(self.seat.agent.is_final(line) for line in lines):
+            self._final_at = time.monotonic()
+
+    def _out_of_iterations(self) -> bool:
+        return ledger(self.record).iterations_left(self.record) <= 0 and self.handler.unfinished() is None
+
+    def _budget_spent(self, name: str) -> Ended:
+        self.record.events.append("budget-spent", budget=name)
+        return "budget"
+
+    def _tell_oom_kills(self, box: AgentBox) -> None:
+        count = box.new_oom_kills()
+        if count:
+            self.record.events.append("oom-kill", count=count)
+            limit = self.record.spec.task.limits.memory
+            self.handler.notice(f"{count} process(es) were killed for memory; the container's limit is {limit}")
+
+    # -- sockets -------------------------------------------------------------------------------------
+
+    def _open_gateway(self, stack: ExitStack, sockets: SocketFolder) -> None:
+        self._desk: ModelDesk | None = None
+        self._gateway: GatewayServer | None = None
+        model = self.seat.model
+        if model is None:
+            return
+        self._desk = ModelDesk(self.record, PriceTable(model.used.provider, model.used.prices))
+        stack.callback(self._desk.close)
+        self._gateway = stack.enter_context(
+            GatewayServer(
+                sockets.path,
+                model.source,
+                model.pins,
+                self._desk,
+                first_id=self._desk.first_id,
+                on_error=self._error_teller("gateway-error"),
+            )
+        )
+
+    def _error_teller(self, kind: str) -> Callable[[str], None]:
+        """For requests that a server of ours could not answer: ours, told to the agent as such."""
+        lock = threading.Lock()
+
+        def tell(report: str) -> None:
+            with suppress(OSError), lock:  # a full disk must not cost the agent its answer
+                with (self.record.folder / "server.log").open("a") as log:
+                    log.write(f"{report}\n")
+                self.record.events.append(kind, error=report.strip().splitlines()[-1][:500])
+
+        return tell
+
+
+_SAID: Final = {
+    "stopped": "You stopped, and the run is not over.",
+    "idle": "Nothing was heard of you for a long time, so your program was ended and started again.",
+    "provider": "The connection to the model had failed, which was no fault of yours; it goes on now.",
+}

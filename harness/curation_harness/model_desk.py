@@ -1,0 +1,117 @@
+"""The desk behind a run's gateway: counts model traffic against the budgets and writes it into the record."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from typing import Final, NamedTuple
+
+from curation_harness.prices import PriceTable
+from curation_harness.record.exchanges import ExchangeLog, call_event
+from curation_harness.record.state import ledger
+from curation_harness.record.store import RunRecord
+from curation_sandbox.gateway.exchange import Ask, Exchange
+
+KEPT_REFUSALS: Final = 1000
+"""Refused requests of a run that are recorded one by one; the rest are counted, or a flood would fill the disk."""
+KEPT_REFUSED_BYTES: Final = 64 * 1024
+"""What is kept of a refused request's body."""
+
+
+class Denied(NamedTuple):
+    """A budget that said no."""
+
+    budget: str
+    message: str
+
+
+class ModelDesk:
+    """``GatewayDesk`` of one run. Safe to use from several threads."""
+
+    def __init__(self, record: RunRecord, prices: PriceTable) -> None:
+        self.turn = 0
+        """The agent's turn that exchanges belong to; set by whoever starts turns."""
+        self._record = record
+        self._prices = prices
+        self._log = ExchangeLog(record.folder)
+        self._log.drop_torn_tail()
+        self._lock = threading.Lock()
+        self._spent = ledger(record).model
+        self._open = 0
+        self._refused = sum(entry.outcome in ("refused", "budget") for entry in self._log.entries())
+        self._dropped = 0
+        self._denied: str | None = None
+        self._failed_last = False
+
+    @property
+    def first_id(self) -> int:
+        """Number of the next exchange."""
+        entries = self._log.entries()
+        return entries[-1].id + 1 if entries else 1
+
+    @property
+    def denied(self) -> str | None:
+        """The budget that a request was refused for in this process."""
+        return self._denied
+
+    @property
+    def provider_failed(self) -> bool:
+        """Whether the model's last reply was lost to a failure of the provider or of ours."""
+        return self._failed_last
+
+    def admit(self, ask: Ask) -> str | None:
+        with self._lock:
+            denied = self._over_budget()
+            if denied is None:
+                self._open += 1
+                return None
+        if self._denied is None:
+            self._denied = denied.budget
+            self._record.events.append("budget-spent", budget=denied.budget)
+        return denied.message
+
+    def finished(self, exchange: Exchange) -> None:
+        if exchange.outcome in ("refused", "budget"):
+            self._keep_refusal(exchange)
+            return
+        dollars = None
+        if exchange.usage is not None and exchange.model is not None:
+            dollars = self._prices.dollars(exchange.model, exchange.usage, exchange.began)
+        entry = self._log.append(exchange, self.turn, dollars)
+        if not entry.counted:
+            return
+        self._record.events.append("model-call", **call_event(entry))
+        with self._lock:
+            self._open = max(0, self._open - 1)
+            self._spent = self._spent.plus(entry.tokens, entry.dollars or 0.0)
+            self._failed_last = exchange.outcome in ("provider-error", "cut", "ours")
+
+    def close(self) -> None:
+        """Record what was only counted."""
+        if self._dropped:
+            self._record.events.append("model-refusals", not_recorded=self._dropped)
+            self._dropped = 0
+
+    def _over_budget(self) -> Denied | None:
+        limits, spent = self._record.spec.task.budgets, self._spent
+        asked = spent.requests + self._open
+        if limits.model_requests is not None and asked >= limits.model_requests:
+            return _denied("model requests", f"all {limits.model_requests} requests to the model are spent")
+        if limits.model_tokens is not None and spent.tokens >= limits.model_tokens:
+            return _denied("model tokens", f"all {limits.model_tokens} tokens of the model are spent")
+        if limits.model_dollars is not None and spent.dollars >= limits.model_dollars:
+            return _denied("model money", f"the {limits.model_dollars:g} dollars for the model are spent")
+        return None
+
+    def _keep_refusal(self, exchange: Exchange) -> None:
+        with self._lock:
+            self._refused += 1
+            if self._refused > KEPT_REFUSALS:
+                self._dropped += 1
+                return
+        shortened = dataclasses.replace(exchange, request=exchange.request[:KEPT_REFUSED_BYTES], sent=None)
+        self._log.append(shortened, self.turn, None)
+
+
+def _denied(budget: str, why: str) -> Denied:
+    return Denied(budget, f"{why}; this run's model answers no more. The run ends now; do not retry.")
