@@ -16,6 +16,7 @@ from curation_harness import errors as harness_errors
 from curation_harness.cli import COMMANDS, harness
 from curation_harness.model_tables import nested_models, summary_of, table
 from curation_harness.record import events, models
+from curation_harness.record.exchanges import ExchangeEntry
 from curation_harness.record.summary import Summary
 from curation_plugins import errors as plugin_errors
 from curation_plugins import plugin_docs
@@ -112,6 +113,7 @@ FILES: Sequence[tuple[str, type[BaseModel]]] = (
     ("attempts/NNN/submission.json", models.AttemptSubmission),
     ("attempts/NNN/result.json", models.AttemptResult),
     ("refusals/NNN.json", models.Refusal),
+    ("model/exchanges.jsonl, a line", ExchangeEntry),
     ("headline/attempt-NNN/seed-K/scores.json", models.SeedScores),
     ("headline.json", models.Headline),
     ("references.json", models.ReferenceTable),

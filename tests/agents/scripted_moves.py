@@ -316,4 +316,4 @@ def _waiting(running: str, offered: frozenset[str]) -> tuple[str, dict[str, Any]
     """How the tool is asked whether a command is over."""
     if "write_stdin" in offered:
         return "write_stdin", {"session_id": int(running), "chars": "", "yield_time_ms": 30_000}
-    return "terminal", {"command": "", "is_input": True}
+    return "terminal", {"command": ""}

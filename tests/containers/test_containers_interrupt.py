@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from test_containers_run import Harness, launch_options
+from harness_command import Harness, launch_options
 
 from curation_sandbox.engine import LABEL
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from test_containers_run import Harness
+from harness_command import Harness
 
 pytestmark = [pytest.mark.containers, pytest.mark.train]
 

@@ -3,80 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from harness_command import Harness, launch_options, slow
 
-from curation_harness.record.store import RunRecord
 from curation_harness.record.summary import Summary
 
 pytestmark = pytest.mark.containers
-
-POLICY = """
-import json, subprocess, sys
-def curate(*args):
-    done = subprocess.run(["curate", "--json", *args], capture_output=True, text=True)
-    return done.returncode, json.loads(done.stdout)
-"""
-
-
-class Harness:
-    """The command, run as a user runs it, with runs and cache of the test's own."""
-
-    def __init__(self, folder: Path, cache: Path) -> None:
-        self.runs = folder / "runs"
-        self.folder = folder
-        self.environment = {**os.environ, "CURATION_RUNS": str(self.runs), "CURATION_CACHE": str(cache)}
-
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "curation_harness", *arguments]
-
-    def run(self, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*arguments), env=self.environment, capture_output=True, text=True, timeout=timeout
-        )
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            self.command(*arguments),
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def program(self, body: str) -> list[str]:
-        """Launch options for an agent that is this Python program."""
-        place = self.folder / "agent"
-        place.mkdir(exist_ok=True)
-        (place / "agent.py").write_text(POLICY + body)
-        return ["--agent", "command", "--agent-dir", str(place), "--agent-arg", "python3 /agent/agent.py"]
-
-    def record(self, run: str = "r") -> RunRecord:
-        return RunRecord.find(self.runs, run)
-
-    def summary(self, run: str = "r") -> Summary:
-        shown = self.run("show", run, "--json")
-        assert shown.returncode == 0, shown.stderr
-        return Summary.model_validate_json(shown.stdout)
-
-    def wait_for(self, path: str, text: str, process: subprocess.Popen[str], seconds: float = 60) -> None:
-        """Until a file of the run holds some text."""
-        deadline = time.monotonic() + seconds
-        place = self.runs / "r" / path
-        while time.monotonic() < deadline:
-            if place.exists() and text in place.read_text():
-                return
-            assert process.poll() is None, process.communicate()[0]
-            time.sleep(0.05)
-        raise AssertionError(f"{text!r} did not appear in {place}")
-
 
 SUBMIT_TWO = """
 for n in (1, 2):
@@ -91,15 +27,6 @@ for n in (1, 2):
 @pytest.fixture
 def harness(tmp_path: Path, cache: Path) -> Harness:
     return Harness(tmp_path, cache)
-
-
-def launch_options(*more: str) -> Sequence[str]:
-    return ("launch", "--task", "probe", "--run-id", "r", *more)
-
-
-def slow(seconds: float) -> Sequence[str]:
-    """Every job takes this much longer; one headline seed, so that the test does not pay for it three times."""
-    return ("--set", f"recipe.delay_seconds={seconds:g}", "--set", "headline.seeds=1")
 
 
 def test_a_run_goes_from_launch_to_a_sealed_headline(harness):

@@ -8,10 +8,12 @@ from typing import Any
 
 import click
 from rich.table import Table
+from rich.text import Text
 
-from curation_harness.cli.options import as_json, load_registry
+from curation_harness.cli.options import as_json, load_registry, names_of
 from curation_harness.console import stdout
-from curation_plugins.api import Task
+from curation_harness.model_tables import field_texts, type_name
+from curation_plugins.api import Agent, Task
 from curation_plugins.registry import Kind
 
 
@@ -50,10 +52,48 @@ def tasks(as_json: bool) -> None:
 
 
 @click.command()
+@click.argument("name", required=False, shell_complete=names_of("agent"))
 @as_json
-def agents(as_json: bool) -> None:
-    """List the agents."""
-    _list(load_registry().agents, as_json)
+def agents(name: str | None, as_json: bool) -> None:
+    """List the agents, or show agent NAME with its options."""
+    registry = load_registry()
+    if name is None:
+        _list(registry.agents, as_json)
+        return
+    agent = registry.agents.get(name)
+    if as_json:
+        click.echo(json.dumps(_described(agent), indent=1))
+        return
+    click.echo(f"{agent.name}: {agent.summary}")
+    model = f"speaks the {' or '.join(agent.wires)} API" if agent.wires else "uses no model of itself"
+    click.echo(f"model: {'needed; ' if agent.needs_model else ''}{model}")
+    options = _described(agent)["options"]
+    click.echo("options, set with --agent-option KEY=VALUE:" if options else "options: none")
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for option in options:
+        table.add_row(
+            f"  {option['name']}", option["type"], Text(f"default {option['default']}"), Text(option["meaning"])
+        )
+    stdout().print(table)
+
+
+def _described(agent: Agent) -> dict[str, Any]:
+    meanings = field_texts(agent.options_class)
+    return {
+        "name": agent.name,
+        "summary": agent.summary,
+        "wires": list(agent.wires),
+        "needs_model": agent.needs_model,
+        "options": [
+            {
+                "name": name,
+                "type": type_name(field.annotation),
+                "default": field.default,
+                "meaning": meanings.get(name, ""),
+            }
+            for name, field in agent.options_class.model_fields.items()
+        ],
+    }
 
 
 @click.command()

@@ -72,6 +72,8 @@ class Summary(Entry):
     created: str
     task: str
     agent: str
+    model: str | None
+    """``PROVIDER/NAME`` of the model behind the gateway."""
     scaffold: str
     seed: int
     attempts: tuple[AttemptLine, ...]
@@ -114,6 +116,7 @@ def summarize(record: RunRecord) -> Summary:
         created=spec.created,
         task=spec.task.name,
         agent=spec.agent.name,
+        model=f"{spec.model.provider}/{spec.model.name}" if spec.model else None,
         scaffold=spec.scaffold.name,
         seed=spec.seeds.run,
         attempts=lines,

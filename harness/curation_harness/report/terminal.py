@@ -92,7 +92,8 @@ def _header(summary: Summary, layout: Layout) -> RenderableType:
     lines = [
         layout.text(f"Run {summary.run_id}", "bold"),
         layout.text(
-            f"task {summary.task} · agent {summary.agent} · scaffold {summary.scaffold} · seed {summary.seed}"
+            f"task {summary.task} · agent {wording.agent(summary)} · scaffold {summary.scaffold}"
+            f" · seed {summary.seed}"
         ),
         Text("status ").append_text(layout.text(summary.status, _STYLES.get(summary.status, "yellow"))),
     ]

@@ -66,6 +66,11 @@ def spent(budget: Budget) -> str:
     return f"{amount(budget.spent, budget.unit)} {limit}{back}"
 
 
+def agent(summary: Summary) -> str:
+    """``codex with openai/gpt-5``."""
+    return f"{summary.agent} with {summary.model}" if summary.model else summary.agent
+
+
 def seeds(count: int) -> str:
     return "1 seed" if count == 1 else f"{count} seeds"
 

@@ -21,7 +21,7 @@ _ALLOWED: Final = {
     "context-management": "old thinking and tool results may be left out; which edits, the body's filter says",
     "thinking-token-count": "thinking tokens in usage",
     "thinking-display-updates": "how thinking is shown",
-    "advanced-tool-use": "defer_loading and examples of tools; its search and code tools do not pass the body's filter",
+    "advanced-tool-use": "defer_loading, examples of tools; the search and code tools do not pass the filter",
     "effort": "output_config.effort",
     "per-turn-control": "effort of a single turn",
     "mid-conversation-tool-changes": "client tools that come and go",

@@ -6,42 +6,72 @@ from __future__ import annotations
 from typing import Final
 
 MOST_BYTES: Final = 16 * 2**20
-"""Of one event. A reply's last event repeats the whole reply (Responses API); real ones stay below one MiB."""
+"""Of one event. The last event of the Responses API repeats the whole reply; real ones stay below one MiB."""
+
+_BOM: Final = b"\xef\xbb\xbf"
 
 
 class EventReader:
     """Splits a stream, cut anywhere, into the data of its events. Never raises; memory is bounded."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
-        self._most = most_bytes
-        self._line = bytearray()
-        self._data: list[bytes] = []
-        self._size = 0
-        self._after_cr = False
-        self._first_line = True
         self.lost = 0
         """Events left out because they were too large."""
+        self._most = most_bytes
+        self._line = bytearray()
+        self._line_is_empty = True
+        self._data: list[bytes] = []
+        self._size = 0
         self._losing = False
+        self._after_cr = False
+        self._at_start = True
 
     def feed(self, piece: bytes) -> list[bytes]:
-        """Data of the events that ended in this piece, their lines joined by ``\\n``; other fields are left out."""
+        """Data of the events that ended in this piece; an event's several lines are joined by ``\\n``."""
+        if self._after_cr and piece.startswith(b"\n"):  # a CRLF that was cut in two
+            piece = piece[1:]
+            self._after_cr = False
         done: list[bytes] = []
-        for line in piece.splitlines(keepends=True):
-            self._take(line, done)
+        for part in piece.splitlines(keepends=True):
+            text = part.rstrip(b"\r\n")
+            self._grow(text)
+            if len(text) < len(part):
+                self._end_line(done)
+        if piece:
+            self._after_cr = piece.endswith(b"\r")
         return done
 
-    def _take(self, line: bytes, done: list[bytes]) -> None:
-        if self._after_cr and line == b"\n":  # the second half of a CRLF that was cut in two
-            self._after_cr = False
-            return
-        self._after_cr = line.endswith(b"\r")
-        text = line.rstrip(b"\r\n")
-        if self._size + len(self._line) + len(text) > self._most:
+    def _grow(self, text: bytes) -> None:
+        if text:
+            self._line_is_empty = False
+        if self._losing or self._size + len(self._line) + len(text) > self._most:
             self._losing = True
-            self._line.clear()
-            self._data.clear()
+            self._line = bytearray()
+            self._data = []
             self._size = 0
-        elif not self._losing or not self._line:
+        else:
             self._line += text
-        if len(text) < len(line):
-            ...
+
+    def _end_line(self, done: list[bytes]) -> None:
+        line = bytes(self._line)
+        self._line.clear()
+        if self._at_start:
+            line = line.removeprefix(_BOM)
+            self._at_start = False
+        empty, self._line_is_empty = self._line_is_empty, True
+        if empty:
+            self._end_event(done)
+        elif not self._losing:
+            name, _, value = line.partition(b":")
+            if name == b"data":
+                self._data.append(value.removeprefix(b" "))
+                self._size += len(value) + 1
+
+    def _end_event(self, done: list[bytes]) -> None:
+        if self._losing:
+            self.lost += 1
+            self._losing = False
+        elif self._data:
+            done.append(b"\n".join(self._data))
+        self._data = []
+        self._size = 0

@@ -111,7 +111,7 @@ _TOOLS: Final[dict[str, Rule]] = {
                     "description": text,
                     "format": maybe(
                         fields(
-                            {"type": text, "grammar": fields({"syntax": text, "definition": text})},
+                            {"type": text, "grammar": maybe(fields({"syntax": text, "definition": text}))},
                         )
                     ),
                 },
@@ -149,7 +149,7 @@ def _client_named(tool: Any, name: str, spot: Spot) -> Any:
 
 
 _named = fields({"name": string}, need=("name",))
-_choice = by_type(
+_demanded = by_type(
     {
         "function": fields({"type": text, "function": _named}, need=("function",)),
         "custom": fields({"type": text, "custom": _named}, need=("custom",)),
@@ -157,6 +157,16 @@ _choice = by_type(
     shut={},
     otherwise="demands a tool that the provider would run; there is no such tool here",
 )
+
+
+def _tool_choice(value: Any, spot: Spot) -> Any:
+    return _demanded(value, spot) if isinstance(value, dict) else only("auto", "none", "required", None)(value, spot)
+
+
+def _function_call(value: Any, spot: Spot) -> Any:
+    return _named(value, spot) if isinstance(value, dict) else only("auto", "none", None)(value, spot)
+
+
 _FORMAT: Final = by_type(
     {
         "text": fields({"type": text}),
@@ -210,10 +220,10 @@ _RULES: Final = fields(
         "model": string,
         "messages": listed(_MESSAGE),
         "tools": maybe(listed(_tool)),
-        "tool_choice": text_or(maybe(_choice)),
+        "tool_choice": _tool_choice,
         "parallel_tool_calls": flag,
         "functions": maybe(listed(_legacy_function)),
-        "function_call": text_or(maybe(_named)),
+        "function_call": _function_call,
         "response_format": maybe(_FORMAT),
         "stop": text_or(maybe(listed(string))),
         "logprobs": flag,

@@ -254,10 +254,10 @@ _COUNT: Final[dict[str, Rule]] = {
             need=("role", "content"),
         )
     ),
-    "system": text_or(listed(by_type({"text": _TEXT}, shut=_SHUT_BLOCKS, otherwise=_UNKNOWN_BLOCK))),
-    "tools": listed(_tool),
-    "tool_choice": fields({"type": string, "name": text, "disable_parallel_tool_use": flag}, need=("type",)),
-    "thinking": fields({"type": text, "budget_tokens": number, "display": text}),
+    "system": text_or(maybe(listed(by_type({"text": _TEXT}, shut=_SHUT_BLOCKS, otherwise=_UNKNOWN_BLOCK)))),
+    "tools": maybe(listed(_tool)),
+    "tool_choice": maybe(fields({"type": string, "name": text, "disable_parallel_tool_use": flag}, need=("type",))),
+    "thinking": maybe(fields({"type": text, "budget_tokens": number, "display": text})),
     "context_management": maybe(fields({"edits": listed(_context_edit)})),
     "output_config": maybe(
         fields(
@@ -292,7 +292,7 @@ _RULES: Final = {"generate": fields(_GENERATE), "count": fields(_COUNT)}
 def filtered(kind: str, body: dict[str, Any], spot: Spot) -> dict[str, Any]:
     """The body from what is allowed in it."""
     kept: dict[str, Any] = _RULES[kind](body, spot)
-    if len(kept.get("tools", ())) < len(body.get("tools", ())):
+    if len(kept.get("tools") or ()) < len(body.get("tools") or ()):
         _settle_tools(kept, spot)
     return kept
 

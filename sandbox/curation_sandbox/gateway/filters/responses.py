@@ -223,26 +223,29 @@ _ALLOWED_TOOLS: Final = fields(
         "tools": _tools({"function": _choice, "custom": _choice, "local_shell": fields({"type": text})}),
     }
 )
-_tool_choice = text_or(
-    by_type(
-        {
-            "function": _choice,
-            "custom": _choice,
-            "local_shell": fields({"type": text}),
-            "allowed_tools": _allowed_tools,
-        },
-        shut={},
-        otherwise="demands a tool that the provider would run; there is no such tool here",
-    )
+_demanded = by_type(
+    {
+        "function": _choice,
+        "custom": _choice,
+        "local_shell": fields({"type": text}),
+        "allowed_tools": _allowed_tools,
+    },
+    shut={},
+    otherwise="demands a tool that the provider would run; there is no such tool here",
 )
+
+
+def _tool_choice(value: Any, spot: Spot) -> Any:
+    return _demanded(value, spot) if isinstance(value, dict) else only("auto", "none", "required", None)(value, spot)
+
 
 _RULES: Final = fields(
     {
         "model": string,
         "input": text_or(listed(_item)),
         "instructions": text_or(maybe(listed(_item))),
-        "tools": _TOOLS,
-        "tool_choice": maybe(_tool_choice),
+        "tools": maybe(_TOOLS),
+        "tool_choice": _tool_choice,
         "parallel_tool_calls": flag,
         "reasoning": maybe(fields({"effort": text, "summary": text, "generate_summary": text, "context": text})),
         "text": maybe(
@@ -252,7 +255,7 @@ _RULES: Final = fields(
                     "format": maybe(
                         fields(
                             {
-                                "type": text,
+                                "type": only("text", "json_object", "json_schema"),
                                 "name": text,
                                 "description": text,
                                 "schema": schema,
@@ -272,6 +275,7 @@ _RULES: Final = fields(
         "max_output_tokens": number,
         "truncation": text,
         "prompt_cache_key": scalar,
+        "prompt_cache_retention": strip("removed: it keeps prompts with the provider"),
         "store": flag,
         "metadata": strip(),
         "user": strip("removed: it may name a person"),

@@ -181,7 +181,7 @@ def fields(rules: Mapping[str, Rule], *, need: tuple[str, ...] = ()) -> Rule:
         for name, each in value.items():
             known = rules.get(name)
             if known is None:
-                spot.note(f"unknown field {shown(name)} removed")
+                spot.at(name).note("unknown field, removed")
             elif (kept := known(each, spot.at(name))) is not DROP:
                 rebuilt[name] = kept
         return rebuilt

@@ -31,6 +31,8 @@ QUIET: Final = {
 }
 """Set before the libraries are imported, if the environment says nothing else."""
 
+INTERRUPTED: Final = "It was interrupted: the container was stopped while it ran. What it did until then stands."
+
 TEXT_MAX: Final = 4000
 """Characters of a text in a printed event."""
 
@@ -65,6 +67,7 @@ def stdout_for_json_only() -> Say:
 def converse(turn: dict[str, Any], say: Say) -> tuple[str, str]:
     """(how the turn ended, why): ``finished``, or ``error``, ``stuck``, ``paused`` …"""
     from openhands.sdk import Conversation
+    from openhands.sdk.conversation.exceptions import ConversationRunError
 
     reasons: list[str] = []
 
@@ -85,12 +88,17 @@ def converse(turn: dict[str, Any], say: Say) -> tuple[str, str]:
         delete_on_close=False,
     )
     try:
-        conversation.send_message(turn["message"])
+        begun = any(event.source == "user" for event in conversation.state.events)
+        if begun:  # a command that was running when the container was stopped would else be forgotten
+            conversation.reject_pending_actions(INTERRUPTED)
+        said = [turn["message"]] if begun else [turn["prompt"], turn["message"]]
+        conversation.send_message("\n\n".join(part for part in said if part))
         conversation.run()
-        status = conversation.state.execution_status.value
+    except ConversationRunError as error:
+        return "error", reasons[-1] if reasons else str(error)
     finally:
         conversation.close()
-    return status, reasons[-1] if reasons else ""
+    return conversation.state.execution_status.value, reasons[-1] if reasons else ""
 
 
 def agent(turn: dict[str, Any]) -> Any:
@@ -132,10 +140,10 @@ def model(turn: dict[str, Any], name: str, usage: str) -> Any:
         base_url=turn["base_url"],
         api_key="none",
         api_mode="chat",
-        num_retries=turn["retries"],
+        num_retries=3,
         retry_min_wait=1,
         retry_max_wait=8,
-        timeout=turn["request_seconds"],
+        timeout=3600,
         **turn["settings"],
     )
 
