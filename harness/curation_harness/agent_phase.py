@@ -18,7 +18,7 @@ from curation_harness.handler import RunHandler
 from curation_harness.model_desk import ModelDesk
 from curation_harness.prices import PriceTable
 from curation_harness.record.events import Event
-from curation_harness.record.state import ledger
+from curation_harness.record.state import iterations_left
 from curation_harness.record.store import RunRecord
 from curation_harness.sandboxed import AgentBox, SocketFolder
 from curation_harness.seat import Seat
@@ -142,7 +142,7 @@ class AgentPhase:
         if self.seat.proceed(len(starts), "") is None:
             return None
         self._wait_for_work()
-        left = ledger(self.record).iterations_left(self.record)
+        left = iterations_left(self.record)
         why = self._why(ended) if left > 0 and self.done_at() is None and not self.stopping() else None
         if why is None:
             return None
@@ -166,7 +166,7 @@ class AgentPhase:
         return "idle" if ended == "idle" else "stopped"
 
     def _message(self, first: str) -> str:
-        left = ledger(self.record).iterations_left(self.record)
+        left = iterations_left(self.record)
         return (
             f"{first} You have {left} of {self.record.spec.task.budgets.iterations} iterations left:"
             " `curate status` shows every budget, `curate history` your scores. Go on: improve the policy and submit"
@@ -259,7 +259,7 @@ class AgentPhase:
             self._final_at = time.monotonic()
 
     def _out_of_iterations(self) -> bool:
-        return ledger(self.record).iterations_left(self.record) <= 0 and self.handler.unfinished() is None
+        return iterations_left(self.record) <= 0 and self.handler.unfinished() is None
 
     def _budget_spent(self, name: str) -> Ended:
         self.record.events.append("budget-spent", budget=name)

@@ -11,7 +11,7 @@ from curation_harness.attempts import AttemptRunner
 from curation_harness.clock import AgentClock
 from curation_harness.record.events import now
 from curation_harness.record.models import AttemptResult, AttemptSubmission, Refusal
-from curation_harness.record.state import ledger
+from curation_harness.record.state import iterations_left, ledger
 from curation_harness.record.store import RunRecord
 from curation_harness.signals import SignalDesk
 from curation_harness.work import HostWork
@@ -195,7 +195,7 @@ class RunHandler:
         if self.unfinished() is not None:
             n = self.unfinished()
             raise HandlerError(409, "busy", f"attempt {n} is still running; `curate wait {n}` waits for it")
-        if spent.iterations_left(self.record) <= 0:
+        if iterations_left(self.record) <= 0:
             raise HandlerError(
                 403,
                 "budget-spent",

@@ -15,7 +15,7 @@ from curation_harness.errors import HarnessError, OptionInvalid, RecordInvalid
 from curation_harness.interruption import interruptible
 from curation_harness.plan import LaunchOptions, Plan
 from curation_harness.record.models import ImageUsed, ModelUsed, ReferenceTable, RunSpec, RunStatus
-from curation_harness.record.state import ledger, status
+from curation_harness.record.state import iterations_left, status
 from curation_harness.record.store import RunRecord
 from curation_harness.references import ReferenceRunner
 from curation_harness.rerun import Rerun, SubmissionRerunner
@@ -174,7 +174,7 @@ def _drive(
             loop.recover()
         loop.work_off()
         loop.work_through()
-        if seat is not None and not loop.stopping and ledger(record).iterations_left(record) > 0:
+        if seat is not None and not loop.stopping and iterations_left(record) > 0:
             loop.agent_phase(seat)
             loop.work_through()
         final = loop.headline_phase()

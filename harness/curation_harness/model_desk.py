@@ -14,6 +14,9 @@ from curation_sandbox.gateway.exchange import Ask, Exchange
 
 KEPT_REFUSALS: Final = 1000
 """Refused requests of a run that are recorded one by one; the rest are counted, or a flood would fill the disk."""
+MAX_RECORD_BYTES: Final = 4 * 2**30
+"""What a run's model traffic may take on disk: a loop of requests that cost nothing (counting tokens, say) would
+fill the host's disk."""
 KEPT_REFUSED_BYTES: Final = 64 * 1024
 """What is kept of a refused request's body."""
 
@@ -77,12 +80,15 @@ class ModelDesk:
         dollars = None
         if exchange.usage is not None and exchange.model is not None:
             dollars = self._prices.dollars(exchange.model, exchange.usage, exchange.began)
-        entry = self._log.append(exchange, self.turn, dollars)
-        if not entry.counted:
-            return
-        self._record.events.append("model-call", **call_event(entry))
+        try:
+            entry = self._log.append(exchange, self.turn, dollars)
+            if not entry.counted:
+                return
+            self._record.events.append("model-call", **call_event(entry))
+        finally:
+            with self._lock:
+                self._open = max(0, self._open - 1)
         with self._lock:
-            self._open = max(0, self._open - 1)
             self._spent = self._spent.plus(entry.tokens, entry.dollars or 0.0)
             self._failed_last = exchange.outcome in ("provider-error", "cut", "ours")
 
@@ -94,6 +100,8 @@ class ModelDesk:
 
     def _over_budget(self) -> Denied | None:
         limits, spent = self._record.spec.task.budgets, self._spent
+        if self._log.kept_bytes >= MAX_RECORD_BYTES:
+            return _denied("model record", f"the record of the model's traffic has {MAX_RECORD_BYTES} bytes")
         asked = spent.requests + self._open
         if limits.model_requests is not None and asked >= limits.model_requests:
             return _denied("model requests", f"all {limits.model_requests} requests to the model are spent")

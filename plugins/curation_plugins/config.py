@@ -53,8 +53,8 @@ class Budgets(Frozen):
     """Iterations given back after failures of the harness; further failures are not refunded."""
     signal_seconds: float = Field(default=600, ge=0)
     """Seconds of host work that ``curate signal`` may spend."""
-    model_requests: int | None = Field(default=None, gt=0)
-    """Requests to the model, sub-agents' included; none: no limit."""
+    model_requests: int | None = Field(default=10_000, gt=0)
+    """Requests to the model, sub-agents' and failed ones included; none: no limit."""
     model_tokens: int | None = Field(default=None, gt=0)
     """Tokens of the model, prompts (cached ones too) and replies together; none: no limit."""
     model_dollars: float | None = Field(default=None, gt=0)

@@ -34,7 +34,12 @@ _CLAUDE_CODE: Final[dict[str, Any]] = {
                 {"type": "text", "text": "looking", "citations": None},
                 {"type": "tool_use", "id": "toolu_1", "name": "Bash", "input": {"command": "ls", "url": AWAY}},
                 {"type": "tool_use", "id": "toolu_2", "name": "Read", "input": {"file_path": "/pool/a.png"}},
-                {"type": "tool_use", "id": "toolu_3", "name": "ToolSearch", "input": {"query": "select:NotebookEdit"}},
+                {
+                    "type": "tool_use",
+                    "id": "toolu_3",
+                    "name": "ToolSearch",
+                    "input": {"query": "select:NotebookEdit"},
+                },
             ],
         },
         {
@@ -94,7 +99,13 @@ _CLAUDE_CODE: Final[dict[str, Any]] = {
     "temperature": 1,
     "stream": True,
 }
-_FUNCTION: Final = {"type": "function", "name": "wait", "description": "waits", "strict": False, "parameters": _SCHEMA}
+_FUNCTION: Final = {
+    "type": "function",
+    "name": "wait",
+    "description": "waits",
+    "strict": False,
+    "parameters": _SCHEMA,
+}
 _FREEFORM: Final = {
     "type": "custom",
     "name": "apply_patch",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from curation_harness.record.state import ledger
+from curation_harness.record.state import iterations_left, ledger
 from curation_harness.run import RunLoop
 from curation_sandbox.protocol import (
     Accepted,
@@ -192,7 +192,7 @@ def test_a_crashing_trainer_is_ours_refunded_and_quarantined(open_loop, folder):
             assert view.state == "failed"
             assert "not your submission" in view.failure
             assert loop.record.result(attempt).refunded
-        assert ledger(loop.record).iterations_left(loop.record) == 2
+        assert iterations_left(loop.record) == 2
         reply = agent.submit(range(10))
         assert [problem.code for problem in reply.problems] == ["quarantined"]
 

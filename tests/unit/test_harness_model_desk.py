@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from curation_harness import model_desk
@@ -114,3 +116,32 @@ def test_a_model_without_a_price_is_recorded_without_one(open_loop):
         (entry,) = ExchangeLog(loop.record.folder).entries()
         assert entry.dollars is None
         assert ledger(loop.record).model.dollars == 0.0
+
+
+def test_a_loop_of_requests_that_cost_nothing_does_not_fill_the_hosts_disk(open_loop, monkeypatch):
+    monkeypatch.setattr(model_desk, "MAX_RECORD_BYTES", 20_000)
+    with open_loop() as loop:
+        desk = ModelDesk(loop.record, PRICES)
+        sent = 0
+        while desk.admit(ask(sent + 1)) is None and sent < 1000:
+            sent += 1
+            desk.finished(exchange(sent, kind="count", request=random.Random(sent).randbytes(3000), usage=None))
+        assert sent < 10
+        assert desk.denied == "model record"
+        assert ModelDesk(loop.record, PRICES).admit(ask(1)) is not None  # a new process counts what lies there
+
+
+def test_a_full_disk_costs_no_request(open_loop, monkeypatch):
+    with open_loop("budgets.model_requests=2") as loop:
+        desk = ModelDesk(loop.record, PRICES)
+
+        def full(*given: object) -> None:
+            raise OSError(28, "no space")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(desk._log, "append", full)
+            for id in (1, 2, 3):
+                assert desk.admit(ask(id)) is None
+                with pytest.raises(OSError, match="no space"):
+                    desk.finished(exchange(id))
+        spend(desk, 4)

@@ -268,7 +268,7 @@ def test_the_ledger_adds_up_the_events(tmp_path: Path) -> None:
     assert (spent.iterations, spent.refunded, spent.refusals) == (3, 1, 1)
     assert spent.agent_seconds == pytest.approx(3 * 41.5)
     assert spent.signal_seconds == pytest.approx(2.5)
-    assert spent.iterations_left(record) == made.made_task().budgets.iterations - 2
+    assert state.iterations_left(record) == made.made_task().budgets.iterations - 2
     assert {budget.name: budget.spent for budget in spent.budgets(record)}["refunds"] == 1
 
 

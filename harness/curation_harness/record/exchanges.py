@@ -103,6 +103,8 @@ class ExchangeLog:
         self._bodies = folder / "model" / "bodies"
         self._path = folder / "model" / "exchanges.jsonl"
         self._lock = threading.Lock()
+        self.kept_bytes = sum(path.stat().st_size for path in (folder / "model").rglob("*") if path.is_file())
+        """Bytes on disk."""
 
     def append(self, exchange: Exchange, turn: int, dollars: float | None) -> ExchangeEntry:
         """Write an exchange; it is on disk when this returns.
@@ -148,6 +150,7 @@ class ExchangeLog:
                 except BaseException:
                     file.truncate(before)
                     raise
+            self.kept_bytes += len(line)
         return entry
 
     def entries(self) -> tuple[ExchangeEntry, ...]:
@@ -221,7 +224,10 @@ class ExchangeLog:
                 file.write(zstandard.ZstdCompressor(level=3).compress(body))
                 file.flush()
                 os.fsync(file.fileno())
+            size = scratch.stat().st_size
             scratch.rename(path)
+            with self._lock:
+                self.kept_bytes += size
         finally:
             scratch.unlink(missing_ok=True)
         return digest

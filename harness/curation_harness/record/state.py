@@ -65,15 +65,20 @@ class Ledger:
             Budget(name="model money", unit="dollars", limit=limits.model_dollars, spent=self.model.dollars),
         )
 
-    def iterations_left(self, record: RunRecord) -> int:
-        return record.spec.task.budgets.iterations - self.iterations + self.refunded
+
+def iterations_left(record: RunRecord) -> int:
+    return record.spec.task.budgets.iterations - len(record.events.of("accepted")) + _refunded(record)
+
+
+def _refunded(record: RunRecord) -> int:
+    return sum(1 for event in record.events.of("attempt-failed") if event.data["refunded"])
 
 
 def ledger(record: RunRecord) -> Ledger:
     events = record.events
     return Ledger(
         iterations=len(events.of("accepted")),
-        refunded=sum(1 for event in events.of("attempt-failed") if event.data["refunded"]),
+        refunded=_refunded(record),
         refusals=len(events.of("refused")),
         agent_seconds=sum(event.data["agent_seconds"] for event in events.of("clock")),
         signal_seconds=sum(event.data["seconds"] for event in events.of("signal")),

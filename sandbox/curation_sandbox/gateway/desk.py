@@ -19,7 +19,8 @@ class GatewayDesk(Protocol):
     one exchange after the other."""
 
     def admit(self, ask: Ask) -> str | None:
-        """Why a ``generate`` request may not be sent, as a sentence for the agent (a spent budget); None: it may."""
+        """Why a request may not be sent on, as a sentence for the agent (a spent budget); None: it may. Each
+        admitted request comes back in ``finished``, whatever becomes of it."""
 
     def finished(self, exchange: Exchange) -> None:
         """Count and record it. The last bytes reach the client only after this returns, so what the agent has seen

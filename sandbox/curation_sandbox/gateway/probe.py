@@ -30,7 +30,8 @@ def probe(upstream: Upstream, transport: httpx.BaseTransport | None = None) -> P
     """
     url = f"{upstream.base_url}/v1/models"
     key = upstream.key.get_secret_value() if upstream.key else ""
-    headers = {"x-api-key": {"x-api-key": key}, "bearer": {"authorization": f"Bearer {key}"}, "none": {}}[upstream.auth]
+    logins = {"x-api-key": {"x-api-key": key}, "bearer": {"authorization": f"Bearer {key}"}, "none": {}}
+    headers = logins[upstream.auth]
     try:
         with httpx.Client(timeout=SECONDS, transport=transport, follow_redirects=False) as client:
             answer = client.get(url, headers={**headers, "anthropic-version": "2023-06-01"}, params={"limit": "1000"})

@@ -174,9 +174,6 @@ def fields(rules: Mapping[str, Rule], *, need: tuple[str, ...] = ()) -> Rule:
     def rule(value: Any, spot: Spot) -> Any:
         if not isinstance(value, dict):
             spot.refuse("must be an object")
-        for name in need:
-            if name not in value:
-                spot.refuse(f"has no {name}")
         rebuilt = {}
         for name, each in value.items():
             known = rules.get(name)
@@ -184,6 +181,9 @@ def fields(rules: Mapping[str, Rule], *, need: tuple[str, ...] = ()) -> Rule:
                 spot.at(name).note("unknown field, removed")
             elif (kept := known(each, spot.at(name))) is not DROP:
                 rebuilt[name] = kept
+        for name in need:  # last: what was refused above says more
+            if name not in value:
+                spot.refuse(f"has no {name}")
         return rebuilt
 
     return rule

@@ -89,8 +89,8 @@ def converse(turn: dict[str, Any], say: Say) -> tuple[str, str]:
     )
     try:
         begun = any(event.source == "user" for event in conversation.state.events)
-        if begun:  # a command that was running when the container was stopped would else be forgotten
-            conversation.reject_pending_actions(INTERRUPTED)
+        if begun:
+            mend(conversation)
         said = [turn["message"]] if begun else [turn["prompt"], turn["message"]]
         conversation.send_message("\n\n".join(part for part in said if part))
         conversation.run()
@@ -99,6 +99,19 @@ def converse(turn: dict[str, Any], say: Say) -> tuple[str, str]:
     finally:
         conversation.close()
     return conversation.state.execution_status.value, reasons[-1] if reasons else ""
+
+
+def mend(conversation: Any) -> None:
+    """After a turn that was cut off: its last step is in the log, but the saved state does not point at it yet, and
+    its command got no answer. Without this the agent would know nothing of a command that it ran."""
+    from openhands.sdk.event import ConversationStateUpdateEvent
+
+    steps = [event.id for event in conversation.state.events if not isinstance(event, ConversationStateUpdateEvent)]
+    conversation.navigate_to(steps[-1])
+    if conversation.state.get_unmatched_actions(conversation.state.active_branch()):
+        conversation.reject_pending_actions(INTERRUPTED)
+        # what is sent was put together while the command had no answer, and left it out
+        conversation.navigate_to(conversation.state.leaf_event_id)
 
 
 def agent(turn: dict[str, Any]) -> Any:

@@ -1,0 +1,87 @@
+"""What ends a turn of a real program, and how it goes on after that."""
+
+from __future__ import annotations
+
+import pytest
+from agent_bench import CLAUDE_CODE, CODEX, agent_run, submit
+from scripted_moves import Call, Fail, Run, Say
+
+pytestmark = pytest.mark.containers
+
+
+def test_a_killed_harness_is_resumed_in_the_same_conversation(program, tmp_path, cache):
+    moves = [Run("echo the-first-command"), submit(1, range(0, 40)), submit(2, range(0, 80, 2)), Say("over")]
+    with agent_run(program, moves, tmp_path, cache) as run:
+        process = run.harness.start(*run.options("--iterations", "2", "--set", "recipe.delay_seconds=1.5"))
+        run.harness.wait_for("events.jsonl", '"attempt-started","data":{"n":1', process)
+        process.kill()
+        process.communicate(timeout=60)
+        seen = len(run.model.turns)
+        again = run.harness.run("resume", "r")
+        assert again.returncode == 0, again.stdout + again.stderr + run.log
+        summary = run.harness.summary()
+        assert (summary.status, [attempt.n for attempt in summary.attempts]) == ("scored", [1, 2])
+        told = run.model.turns[seen]
+        assert "The run was interrupted" in told.raw.decode()
+        assert "the-first-command" in told.raw.decode()
+        assert told.place.index >= 1
+
+
+def test_a_program_that_lingers_after_its_last_word_is_ended(tmp_path, cache, engine):
+    # Claude Code prints its result and then waits for the background task, however long that takes
+    waits = Call("Bash", {"command": "tail -f /dev/null", "run_in_background": True})
+    with agent_run(CLAUDE_CODE, [submit(1, range(0, 40)), waits, Say("over")], tmp_path, cache) as run:
+        run.launch("--iterations", "2", "--set", "budgets.linger_seconds=2", "--set", "budgets.continuations=0")
+        assert run.kinds("agent-lingers", "budget-spent", "agent-idle") == ["agent-lingers"]
+        assert run.harness.summary().status == "scored"
+
+
+def test_an_idle_program_is_ended_and_told(program, tmp_path, cache):
+    hangs = Run("tail -f /dev/null", seconds=110)
+    moves = [submit(1, range(0, 40)), hangs, submit(2, range(0, 80, 2)), Say("over")]
+    with agent_run(program, moves, tmp_path, cache) as run:
+        # host work takes longer than the watchdog waits, and is no idleness
+        run.launch(
+            "--iterations", "2", "--set", "budgets.idle_seconds=8", "--set", "recipe.delay_seconds=5",
+            "--set", "budgets.continuations=1",
+        )  # fmt: skip
+        (idle,) = run.harness.record().events.of("agent-idle")
+        (continued,) = run.harness.record().events.of("agent-continued")
+        assert continued.data["why"] == "idle"
+        assert idle.seq > run.harness.record().events.of("attempt-scored")[0].seq
+        assert run.asked("Nothing was heard of you")
+        assert run.harness.summary().status == "scored"
+
+
+def test_an_attempt_that_outlasts_the_programs_limit_for_one_command(program, tmp_path, cache):
+    # Codex hands back after ten seconds, OpenHands after thirty without output, Claude Code as it is told here
+    limit = 5 if program is CLAUDE_CODE else None
+    delay = 6 if program in (CLAUDE_CODE, CODEX) else 17
+    moves = [
+        submit(1, range(0, 40), wait=500, seconds=limit),
+        Run("curate wait 1 --timeout 60; curate result 1", until="is scored"),
+        Say("over"),
+    ]
+    with agent_run(program, moves, tmp_path, cache) as run:
+        run.launch("--iterations", "1", "--set", f"recipe.delay_seconds={delay}")
+        assert [attempt.status for attempt in run.harness.summary().attempts] == ["scored"]
+        assert run.asked("attempt 1 is scored")
+        assert run.model.turns[-1].place.index == 2
+        # the agent's clock stood still meanwhile
+        ledger = {budget.name: budget for budget in run.harness.summary().ledger}
+        assert ledger["agent seconds"].spent < 2 * delay if "agent seconds" in ledger else True
+
+
+@pytest.mark.parametrize("status", [0, 429, 503])
+def test_transient_errors_of_the_provider_are_retried_unseen(status, tmp_path, cache, engine):
+    moves = [
+        Run("echo a"),
+        Fail(status, retry_after=0.2 if status else None, times=2),
+        submit(1, range(40)),
+        Say("over"),
+    ]
+    with agent_run(CODEX, moves, tmp_path, cache) as run:
+        run.launch("--iterations", "1")
+        assert {entry.outcome for entry in run.exchanges()} == {"ok"}
+        assert max(entry.tries for entry in run.exchanges()) == 3
+        assert run.harness.summary().status == "scored"
