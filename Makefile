@@ -6,7 +6,7 @@ VENV := .venv
 HARNESS := $(VENV)/bin/harness
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint docs engine image setup clean-venv help
+.PHONY: demo test lint docs engine image images setup clean-venv help
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -14,7 +14,7 @@ help: ## what can be made
 demo: setup image ## run the baseline agent on llava-tiny and name the report
 	$(HARNESS) launch
 
-test: setup image ## lint, types, then every test that this machine can run
+test: setup images ## lint, types, then every test that this machine can run
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
@@ -50,5 +50,8 @@ $(STAMP): pyproject.toml constraints.txt
 engine: ## a running Docker engine
 	@images/engine.sh
 
-image: setup engine ## the container image
+image: setup engine ## the base image, which agents without a model run in
 	@$(HARNESS) images build base
+
+images: setup engine ## every image: base, and one for each coding agent
+	@$(HARNESS) images build

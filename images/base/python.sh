@@ -1,8 +1,7 @@
 #!/bin/sh
 # Build step: the locked Python packages, in a virtual environment at /opt/python that is first in PATH.
 set -eu
-if [ -s /dev/shm/ca ]; then export PIP_CERT=/dev/shm/ca SSL_CERT_FILE=/dev/shm/ca; fi
-if [ -s /dev/shm/pipconf ]; then export PIP_CONFIG_FILE=/dev/shm/pipconf; fi
+. /dev/shm/steps/lent.sh
 python3 -m venv /opt/python
 /opt/python/bin/pip install --quiet --no-cache-dir --no-compile --no-deps --only-binary :all: \
     --disable-pip-version-check --require-hashes -r /mnt/requirements.txt

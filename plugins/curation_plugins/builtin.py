@@ -8,8 +8,11 @@ from typing import Final
 
 from curation_plugins import hookimpl, paths
 from curation_plugins.agents.baseline import BaselineAgent
+from curation_plugins.agents.claude_code import ClaudeCodeAgent
+from curation_plugins.agents.codex import CodexAgent
 from curation_plugins.agents.command import CommandAgent
 from curation_plugins.agents.nop import NopAgent
+from curation_plugins.agents.openhands import OpenHandsAgent
 from curation_plugins.agents.random_rows import RandomRowsAgent
 from curation_plugins.agents.shell import ShellAgent
 from curation_plugins.api import Agent, Engine, Scaffold, Task
@@ -56,7 +59,16 @@ def _task(file: Path) -> Task:
 
 @hookimpl
 def register_agents(register: Callable[[Agent], None]) -> None:
-    for agent in (BaselineAgent(), RandomRowsAgent(), NopAgent(), CommandAgent(), ShellAgent()):
+    for agent in (
+        ClaudeCodeAgent(),
+        CodexAgent(),
+        OpenHandsAgent(),
+        BaselineAgent(),
+        RandomRowsAgent(),
+        NopAgent(),
+        CommandAgent(),
+        ShellAgent(),
+    ):
         register(agent)
 
 

@@ -24,12 +24,15 @@ _HINTS: Final = (
         "This docker command has no BuildKit: install the package docker-buildx.",
     ),
     (
-        ("certificate verify failed", "certificate_verify_failed", "self-signed certificate"),
+        (
+            "certificate verify failed", "certificate_verify_failed", "self-signed certificate",
+            "self_signed_cert", "unable_to_get_issuer_cert", "unable_to_verify_leaf",
+        ),
         "A certificate is not trusted here: name your certificate bundle in SSL_CERT_FILE.",
     ),
     (
-        ("do not match the hashes",),
-        "The package index gave other bytes than the locked ones: use another index.",
+        ("do not match the hashes", "eintegrity"),
+        "The package index or registry gave other bytes than the locked ones: use another one.",
     ),
     (
         (
@@ -37,9 +40,10 @@ _HINTS: Final = (
             "failed to fetch", "connection refused", "connection timed out", "i/o timeout",
             "network is unreachable", "newconnectionerror", "no matching distribution found",
             "failed to resolve source", "failed to do request", "error resolving",
+            "enotfound", "econnrefused", "etimedout", "eai_again", "etarget", "code e404",
         ),
         "A package mirror, index or registry cannot be reached. Check the network, CURATION_DEBIAN_MIRROR"
-        " (Debian's packages) and pip's own configuration (Python's); or bring a saved image with"
+        " (Debian's packages), and pip's and npm's own configuration; or bring a saved image with"
         " `harness images load FILE`.",
     ),
 )  # fmt: skip

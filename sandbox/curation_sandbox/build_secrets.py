@@ -1,4 +1,4 @@
-"""This machine's ways to packages (mirrors, index, proxy, certificates), lent to a build and kept by none.
+"""This machine's ways to packages (mirrors, index, registry, proxy, certificates), lent to a build and kept by none.
 
 They travel as BuildKit secrets, so no address, token or certificate ends up in an image layer, and as Docker's
 predefined proxy build arguments, which an image's history leaves out.
@@ -18,22 +18,24 @@ from pathlib import Path
 from typing import Final
 
 from curation_sandbox import apt_sources
+from curation_sandbox.npm_settings import npm_configuration, npm_settings
 
 # Where packages come from, and no other setting: a target folder or prefix would change what the build does.
 _PIP_PLACES: Final = ("index-url", "extra-index-url", "find-links")
 _PIP_KEYS: Final = (*_PIP_PLACES, "trusted-host", "proxy", "retries")
 _PIP_TIMEOUTS: Final = ("timeout", "default-timeout")
-_CERTIFICATES: Final = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_CERTIFICATES: Final = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 _PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 
 
 @contextmanager
 def build_arguments() -> Iterator[list[str]]:
     """``docker build``'s options for secrets and proxies; the secrets' files live as long as the block."""
-    settings = pip_settings()
-    bundle = certificates(settings, os.environ)
+    pip, npm = pip_settings(), npm_settings()
+    bundle = certificates(pip, npm, os.environ)
     contents = {
-        "pipconf": pip_configuration(settings).encode(),
+        "pipconf": pip_configuration(pip).encode(),
+        "npmrc": npm_configuration(npm).encode(),
         "ca": bundle.read_bytes() if bundle else b"",
         "sources": (apt_sources.debian_sources() or "").encode(),
         "aptconf": "".join(f"{option};\n" for option in apt_sources.machine_options()).encode(),
@@ -87,8 +89,8 @@ def pip_configuration(settings: Mapping[str, str]) -> str:
     return "\n".join(["[global]", *lines, ""]) if lines else ""
 
 
-def certificates(settings: Mapping[str, str], environment: Mapping[str, str]) -> Path | None:
-    """The certificate bundle this machine was told to use, if it was told."""
-    named = (settings.get("cert"), *(environment.get(name) for name in _CERTIFICATES))
+def certificates(pip: Mapping[str, str], npm: Mapping[str, str], environment: Mapping[str, str]) -> Path | None:
+    """The certificate bundle this machine was told to use, if it was told: by pip, by variables, or by npm."""
+    named = (pip.get("cert"), *(environment.get(name) for name in _CERTIFICATES), npm.get("cafile"))
     paths = (Path(name).expanduser() for name in named if name)
     return next((path for path in paths if path.is_file()), None)

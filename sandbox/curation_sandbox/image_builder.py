@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from curation_sandbox import __version__, bootstrap
+from curation_sandbox import __version__, bootstrap, image_files
 from curation_sandbox.apt_sources import SUITE
 from curation_sandbox.build_log import DISK_HINT, BuildLog, OnLine
 from curation_sandbox.build_secrets import build_arguments
@@ -22,8 +22,8 @@ from curation_sandbox.image_files import (
     BASE,
     REPOSITORY,
     debian_packages,
-    folder_digest,
     folder_of,
+    inputs_digest,
     tag_of,
     versions,
 )
@@ -75,11 +75,12 @@ class Builder:
             command += [f"--build-arg=SOURCE_DATE_EPOCH={bootstrap.EPOCH}", *arguments]
             command += [f"--label={key}={value}" for key, value in labels.items()]
             command += ["--no-cache"] if force else []
-            log.run([*command, str(folder_of(name))], f"building image {name}", {"DOCKER_BUILDKIT": "1"})
+            command += [f"--file={folder_of(name) / 'Dockerfile'}", str(image_files.FOLDER)]
+            log.run(command, f"building image {name}", {"DOCKER_BUILDKIT": "1"})
 
     def _inputs(self, name: str) -> str:
         """sha256 over everything of ours that decides an image's content."""
-        digest = hashlib.sha256(folder_digest(folder_of(name)).encode())
+        digest = hashlib.sha256(inputs_digest(name).encode())
         start = bootstrap.recipe(debian_packages()) if name == BASE else self._base_digest()
         digest.update(start.encode())
         return digest.hexdigest()

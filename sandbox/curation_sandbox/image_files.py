@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ _IN_WHEEL: Final = _PACKAGE / "_data" / "images"
 FOLDER: Final = _IN_WHEEL if _IN_WHEEL.is_dir() else _PACKAGE.parent.parent / "images"
 """Beside the package in a wheel, else at the top of the checkout."""
 
+_STEPS: Final = "steps"
 _NOT_INPUTS: Final = ("README.md", "requirements.in")
 
 
@@ -41,21 +43,38 @@ def debian_packages() -> list[str]:
 
 
 def versions(folder: Path) -> dict[str, str]:
-    """Versions of what ``requirements.in`` names, from the lock beside it."""
+    """Versions of what ``requirements.in`` and ``package.json`` name, from the locks beside them."""
+    pinned = {**_python_versions(folder), **_node_versions(folder)}
+    return {"debian": SUITE, **pinned} if pinned else {}
+
+
+def inputs_digest(name: str) -> str:
+    """sha256 over the names and contents of the files that go into an image: its own, and the shared steps."""
+    digest = hashlib.sha256()
+    for folder in (folder_of(name), FOLDER / _STEPS):
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and path.name not in _NOT_INPUTS and "__pycache__" not in path.parts:
+                content = path.read_bytes()
+                digest.update(f"{folder.name}/{path.relative_to(folder)}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
+
+
+def _python_versions(folder: Path) -> dict[str, str]:
     if not (folder / "requirements.in").exists():
         return {}
     text = (folder / "requirements.in").read_text(encoding="utf-8")
     asked = {line.split("=")[0].strip().lower() for line in text.splitlines() if line and line[0] != "#"}
     lock = (folder / "requirements.txt").read_text(encoding="utf-8")
     pins = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", lock, flags=re.MULTILINE)
-    return {"debian": SUITE, **{key: version for key, version in pins if key.lower() in asked}}
+    return {key: version for key, version in pins if key.lower() in asked}
 
 
-def folder_digest(folder: Path) -> str:
-    """sha256 over the names and contents of the files that go into a build."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name not in _NOT_INPUTS and "__pycache__" not in path.parts:
-            content = path.read_bytes()
-            digest.update(f"{path.relative_to(folder)}\0{len(content)}\0".encode() + content)
-    return digest.hexdigest()
+def _node_versions(folder: Path) -> dict[str, str]:
+    """By name without its scope: ``@openai/codex`` is codex."""
+    if not (folder / "package-lock.json").exists():
+        return {}
+    packages = json.loads((folder / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    return {
+        name.rpartition("/")[2]: str(packages[f"node_modules/{name}"]["version"])
+        for name in packages[""]["dependencies"]
+    }

@@ -99,6 +99,13 @@ class AgentRun:
         """Public scores of the attempts."""
         return [attempt.public.mean for attempt in self.harness.summary().attempts if attempt.public]
 
+    def places_of(self, text: str) -> list[Path]:
+        """Files of the record that hold a text; bodies of the model's traffic are read unpacked."""
+        digests = {entry.request for entry in self.exchanges()} | {entry.response for entry in self.exchanges()}
+        found = [self.folder / "model" / digest for digest in sorted(digests) if text.encode() in self.body(digest)]
+        files = (path for path in self.folder.rglob("*") if path.is_file())
+        return found + [path for path in files if text.encode() in path.read_bytes()]
+
     def asked(self, text: str) -> list[Asked]:
         """The model's turns whose request holds a text."""
         return [asked for asked in self.model.turns if text in asked.raw.decode()]

@@ -205,8 +205,8 @@ def find_place(script: Script, conversation: Conversation) -> Place:
         if taken is None:
             continue
         again = again + 1 if taken == index else 1
-        index, wait = taken, _still_running(past.results)
         turn = known[taken].turn if taken < len(known) else END
+        index, wait = taken, _still_running(past.results) if isinstance(turn, Run) else None
         unmet = isinstance(turn, Run) and turn.until is not None and turn.until not in past.results
         if wait is None and not unmet:
             index, again = taken + 1, 0

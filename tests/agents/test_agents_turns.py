@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 from agent_bench import CLAUDE_CODE, CODEX, agent_run, submit
-from scripted_moves import Call, Fail, Run, Say
+from scripted_moves import Fail, Run, Say
+
+from curation_harness.record.state import ledger
 
 pytestmark = pytest.mark.containers
 
@@ -27,12 +29,19 @@ def test_a_killed_harness_is_resumed_in_the_same_conversation(program, tmp_path,
         assert told.place.index >= 1
 
 
+HOOK = '{"hooks": {"SessionEnd": [{"hooks": [{"type": "command", "command": "tail -f /dev/null", "timeout": 600}]}]}}'
+
+
 def test_a_program_that_lingers_after_its_last_word_is_ended(tmp_path, cache, engine):
-    # Claude Code prints its result and then waits for the background task, however long that takes
-    waits = Call("Bash", {"command": "tail -f /dev/null", "run_in_background": True})
-    with agent_run(CLAUDE_CODE, [submit(1, range(0, 40)), waits, Say("over")], tmp_path, cache) as run:
-        run.launch("--iterations", "2", "--set", "budgets.linger_seconds=2", "--set", "budgets.continuations=0")
-        assert run.kinds("agent-lingers", "budget-spent", "agent-idle") == ["agent-lingers"]
+    # Claude Code prints its result and then runs a hook that never ends; a SIGTERM does not end it soon either
+    hook = Run(f"mkdir -p ~/.claude && echo '{HOOK}' > ~/.claude/settings.json")
+    moves = [submit(1, range(0, 40)), hook, Say("So far."), Say("That is all.")]
+    with agent_run(CLAUDE_CODE, moves, tmp_path, cache) as run:
+        run.launch("--iterations", "2", "--set", "budgets.linger_seconds=2", "--set", "budgets.continuations=1")
+        assert "agent-lingers" in run.kinds("agent-lingers")
+        assert run.kinds("budget-spent", "agent-idle") == []
+        # both turns said their word, and what was said is kept
+        assert "That is all." in run.log
         assert run.harness.summary().status == "scored"
 
 
@@ -64,12 +73,12 @@ def test_an_attempt_that_outlasts_the_programs_limit_for_one_command(program, tm
     ]
     with agent_run(program, moves, tmp_path, cache) as run:
         run.launch("--iterations", "1", "--set", f"recipe.delay_seconds={delay}")
-        assert [attempt.status for attempt in run.harness.summary().attempts] == ["scored"]
+        (attempt,) = run.harness.summary().attempts
+        assert attempt.status == "scored"
         assert run.asked("attempt 1 is scored")
         assert run.model.turns[-1].place.index == 2
         # the agent's clock stood still meanwhile
-        ledger = {budget.name: budget for budget in run.harness.summary().ledger}
-        assert ledger["agent seconds"].spent < 2 * delay if "agent seconds" in ledger else True
+        assert ledger(run.harness.record()).agent_seconds < attempt.seconds
 
 
 @pytest.mark.parametrize("status", [0, 429, 503])

@@ -77,80 +77,61 @@ def test_what_a_command_prints_comes_back_to_the_model(finished):
 
 
 def test_the_key_is_the_hosts_alone(finished):
-    assert all(
-        KEY in (asked.headers.get("x-api-key"), asked.headers.get("authorization", "")[7:])
-        for asked in finished.model.requests
-    )
-    assert not finished.asked(KEY)
-    for path in finished.folder.rglob("*"):
-        assert not path.is_file() or KEY.encode() not in path.read_bytes(), path
-    for entry in finished.exchanges():
-        assert KEY.encode() not in finished.body(entry.request)
-        assert KEY.encode() not in finished.body(entry.response)
+    for asked in finished.model.requests:
+        assert KEY in (asked.headers.get("x-api-key"), asked.headers.get("authorization", "").removeprefix("Bearer "))
+        assert KEY not in asked.raw.decode()
+    assert finished.places_of(KEY) == []
 
 
 def test_a_web_search_past_the_program_is_stripped_and_in_the_record(finished):
-    searched = [entry for entry in finished.exchanges() if b"search the web" in finished.body(entry.request)[:300]]
-    assert searched
-    assert all("web_search" in " ".join(entry.changes) or entry.outcome == "refused" for entry in searched)
+    searches = [entry for entry in finished.exchanges() if b'"search the web"' in finished.body(entry.request)]
+    assert "web_search" in str(searches[0].changes) or searches[0].outcome == "refused"
     for asked in finished.model.requests:
-        for tool in (asked.body or {}).get("tools") or ():
-            assert not str(tool.get("type", "")).startswith(("web_search", "web_fetch", "code_execution"))
+        tools = (asked.body or {}).get("tools") or []
+        assert not any(str(tool.get("type")).startswith("web_") for tool in tools)
 
 
 def test_a_cut_stream_is_the_providers_failure_and_the_program_goes_on(finished):
-    outcomes = [entry.outcome for entry in finished.exchanges()]
-    assert set(outcomes) <= {"ok", "cut", "refused"} | (
-        {"provider-error"} if "openhands" in str(finished.folder) else set()
-    )
-    labels = [asked.place.label for asked in finished.model.turns]
-    cut = next(asked for asked in finished.model.turns if asked.status == 0)
-    assert labels.count(cut.place.label) >= 2
-    cut_events = [
-        event for event in finished.harness.record().events.of("model-call") if event.data["outcome"] != "ok"
-    ]
-    assert len(cut_events) <= 1
+    (cut,) = [asked for asked in finished.model.turns if asked.status == 0]
+    again = [asked.status for asked in finished.model.turns if asked.place.label == cut.place.label]
+    assert again == [0, 200]
+    failed = [entry.outcome for entry in finished.exchanges() if entry.outcome not in ("ok", "refused")]
+    assert failed == ["cut"]
 
 
 def test_one_that_stops_early_is_told_what_is_left_and_goes_on_in_its_conversation(finished):
-    (continued,) = finished.harness.record().events.of("agent-continued")
+    events = finished.harness.record().events
+    (continued,) = events.of("agent-continued")
     assert (continued.data["why"], continued.data["iterations_left"]) == ("stopped", 1)
-    first = finished.asked("You have 1 of 2 iterations left")[0]
-    assert first.place.index == 4
-    assert finished.model.turns[0].raw[:20]
-    assert EARLY in first.raw.decode()
-    assert len(finished.harness.record().events.of("agent-started")) == 2
+    assert len(events.of("agent-started")) == 2
+    told = finished.asked("You have 1 of 2 iterations left")[0]
+    assert EARLY in told.raw.decode()
+    assert told.place.step.turn == submit(2, range(0, 80, 2))
 
 
 def test_tokens_and_money_are_the_providers_own_figures(finished):
-    counted = {event.data["id"]: event for event in finished.harness.record().events.of("model-call")}
+    counted = [event.data for event in finished.harness.record().events.of("model-call")]
     whole = [entry for entry in finished.exchanges() if entry.outcome == "ok" and entry.kind == "generate"]
-    assert [entry.id for entry in whole] == [n for n, event in counted.items() if event.data["outcome"] == "ok"]
+    assert {entry.id for entry in whole} == {call["id"] for call in counted if call["outcome"] == "ok"}
     turns = [asked for asked in finished.model.turns if asked.status == 200]
-    inputs = [entry.usage.input for entry in whole if entry.usage.input >= 1000]
-    assert inputs == [1000 * (asked.place.index + 1) for asked in turns]
+    scripted = [entry for entry in whole if entry.usage.input >= 1000]
+    assert [entry.usage.input for entry in scripted] == [1000 * (asked.place.index + 1) for asked in turns]
+    assert [entry.usage.cache_read for entry in scripted] == [1000 * asked.place.index for asked in turns]
     assert all(entry.dollars > 0 for entry in whole)
 
 
 def test_its_own_session_log_is_kept(finished):
-    kept = [
-        path
-        for path in finished.folder.rglob("*.json*")
-        if "command_execution" in path.read_text(errors="replace")
-        or "tool_use" in path.read_text(errors="replace")
-        or "terminal" in path.read_text(errors="replace")
-    ]
-    assert kept
+    kept = finished.places_of("I think this is good enough.")
+    assert any(path.parent != finished.folder for path in kept), kept
 
 
-def test_a_replay_without_key_and_model_is_equal(finished, tmp_path):
-    environment = {k: v for k, v in finished.harness.environment.items() if k != finished.program.key}
-    finished.harness.environment, before = environment, finished.harness.environment
+def test_a_replay_without_key_and_model_is_equal(finished):
     seen = len(finished.model.requests)
+    del finished.harness.environment[finished.program.key]
     try:
         rerun = finished.harness.run("rerun", "r", "--replay", "--json")
     finally:
-        finished.harness.environment = before
+        finished.harness.environment[finished.program.key] = KEY
     assert rerun.returncode == 0, rerun.stdout + rerun.stderr
     verdict = json.loads(rerun.stdout)
     assert verdict["verdict"] == "equal", verdict

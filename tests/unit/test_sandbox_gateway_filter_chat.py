@@ -45,6 +45,7 @@ def test_what_openhands_sends_passes_untouched() -> None:
         {"type": "builtin_function", "function": {"name": "$web_search"}},
         {"type": "function", "function": {"name": "$web_search"}},
         {"type": "function", "function": {"name": ""}},
+        {"type": "function", "function": {"name": "terminal $web_search"}},
         {"type": "openrouter:web_search"},
         {"type": "Function", "function": {"name": "x"}},
         {"type": ["function"], "function": {"name": "x"}},

@@ -170,6 +170,21 @@ def test_nesting_without_end_is_refused(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize("wire", Wire)
+@pytest.mark.parametrize(
+    "flood",
+    [
+        {"tools": [{"type": "x"}] * 400_000},
+        {"unknown": [[[1] * 1000] * 1000]},
+        {f"field{n}": 1 for n in range(400_000)},
+    ],
+    ids=["tools", "numbers", "fields"],
+)
+def test_a_flood_of_values_is_refused(wire: Wire, flood: dict[str, Any]) -> None:
+    with pytest.raises(Refused, match="more than 300000 values"):
+        filter_body(wire, "generate", flood)
+
+
+@pytest.mark.parametrize("wire", Wire)
 def test_a_flood_of_changes_is_summed_up(wire: Wire) -> None:
     filtered = filter_body(wire, "generate", {f"field{n}": 1 for n in range(10_000)} | {"store": False})
     assert len(filtered.changes) == 101
@@ -182,6 +197,16 @@ def test_a_clients_own_words_stay_short_and_printable_in_what_is_noted() -> None
         assert line.isascii()
         assert line.isprintable()
         assert len(line) < 200
+
+
+def test_a_path_of_long_names_stays_short() -> None:
+    deep: dict[str, Any] = {"$ref": AWAY}
+    for _ in range(50):
+        deep = {"\x1b" + "x" * 1000: deep}
+    with pytest.raises(Refused) as caught:
+        filter_body(Wire.MESSAGES, "generate", {"tools": [{"name": "x", "input_schema": deep}]})
+    assert len(str(caught.value)) < 500
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize("wire", Wire)

@@ -64,6 +64,7 @@ def _print(found: Iterable[ImageRef], as_json: bool) -> None:
             "digest": image.digest,
             "size": image.size,
             "created": image.created,
+            "versions": image.versions,
             "labels": dict(image.labels),
         }
         for image in found
@@ -77,8 +78,10 @@ def _print(found: Iterable[ImageRef], as_json: bool) -> None:
     table = Table(box=None, pad_edge=False)
     for column in ("name", "digest", "size", "age"):
         table.add_column(column, no_wrap=True)
+    table.add_column("versions")
     for image in found:
-        table.add_row(image.name, image.digest[:19], format_size(image.size), _age(image.created))
+        versions = ", ".join(f"{name} {version}" for name, version in image.versions.items())
+        table.add_row(image.name, image.digest[:19], format_size(image.size), _age(image.created), versions)
     stdout().print(table)
 
 

@@ -34,9 +34,9 @@ _NOT_HERE: Final = (
 _PROCEED: Final = """\
 session=$1 begin=$2 message=$3; shift 3
 log=$HOME/.claude/projects/-workspace/$session.jsonl
-if grep -qs '"type":"user"' "$log"; then exec claude "$@" --resume "$session" -p "$message"; fi
+if grep -qs '"type":"user"' "$log"; then exec claude "$@" --resume "$session" -p -- "$message"; fi
 rm -f "$log"
-exec claude "$@" --session-id "$session" -p "$begin"
+exec claude "$@" --session-id "$session" -p -- "$begin"
 """
 
 _SUBAGENTS: Final = ".claude/projects/*/*/subagents/*.jsonl"
@@ -71,7 +71,8 @@ class ClaudeCodeAgent(Agent):
     def launch(self, request: AgentRequest) -> AgentLaunch:
         model = model_of(self.name, request)
         prompt = argument(self.name, request.prompt)
-        return _launch(request, model, ("claude", *_flags(request, model), "--session-id", request.session, "-p", prompt))
+        session = ("--session-id", request.session)
+        return _launch(request, model, ("claude", *_flags(request, model), *session, "-p", "--", prompt))
 
     def proceed(self, request: AgentRequest, message: str) -> AgentLaunch:
         """Resumes the conversation of this id; if it never began, it begins now."""
@@ -111,7 +112,7 @@ def _ids(message: Mapping[str, object]) -> list[str]:
 
 def _flags(request: AgentRequest, model: ModelChoice) -> tuple[str, ...]:
     options = options_of(request, ClaudeCodeOptions)
-    flags = (
+    flags: tuple[str, ...] = (
         *("--output-format", "stream-json", "--verbose", "--dangerously-skip-permissions"),
         *("--strict-mcp-config", "--disallowedTools", ",".join(_NOT_HERE)),
         *("--model", model.name),

@@ -78,7 +78,7 @@ class CodexOptions(AgentOptions):
     """Options of ``--agent codex``."""
 
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
-    """How much the model thinks; left out, what the program or the provider takes. Not every model knows every level."""
+    """How much the model thinks; left out, the program's or the provider's choice. Not every model has each level."""
     verbosity: Literal["low", "medium", "high"] | None = None
     """How much it writes, for models in the program's catalogue; left out, what the catalogue says."""
     context_window: int | None = Field(default=None, gt=0)

@@ -28,7 +28,7 @@ class OpenHandsOptions(AgentOptions):
     max_iterations: int = Field(default=500, gt=0)
     """Model replies after which a turn ends."""
     reasoning_effort: Literal["none", "low", "medium", "high", "xhigh"] | None = None
-    """How much the model thinks; left out, nothing is asked. Sent only to models that the SDK knows to take it."""
+    """How much the model thinks; left out, nothing is asked. Not every model knows every level."""
     temperature: float | None = Field(default=None, ge=0, le=2)
     """Sampling temperature; left out, the provider's."""
     top_p: float | None = Field(default=None, gt=0, le=1)
@@ -77,7 +77,9 @@ class OpenHandsAgent(Agent):
         model = model_of(self.name, request)
         options = options_of(request, OpenHandsOptions)
         # litellm's names: the part before the first slash is the wire format, the rest the model as it is asked for
-        prefix, base = ("anthropic", request.gateway) if model.wire is Wire.MESSAGES else ("openai", f"{request.gateway}/v1")
+        prefix, base = (
+            ("anthropic", request.gateway) if model.wire is Wire.MESSAGES else ("openai", f"{request.gateway}/v1")
+        )
         return {
             "session": request.session,
             "prompt": request.prompt,
@@ -88,5 +90,16 @@ class OpenHandsAgent(Agent):
             "base_url": base,
             "max_iterations": options.max_iterations,
             "terminal_seconds": options.terminal_seconds,
-            "settings": options.model_dump(mode="json", exclude={"max_iterations", "terminal_seconds"}),
+            "settings": _settings(options),
         }
+
+
+def _settings(options: OpenHandsOptions) -> dict[str, JsonValue]:
+    """Arguments of the SDK's ``LLM``. What was asked for is sent, whatever the SDK thinks of the model."""
+    settings: dict[str, JsonValue] = options.model_dump(mode="json", exclude={"max_iterations", "terminal_seconds"})
+    can: dict[str, JsonValue] = {}
+    if options.temperature is not None or options.top_p is not None:
+        can["supports_sampling_params"] = True
+    if options.reasoning_effort is not None:
+        can["supports_reasoning_effort"] = True
+    return {**settings, "capability_overrides": can}

@@ -1,6 +1,8 @@
-"""Reads what an agent's program printed and logged. All of it comes from the container and may be anything: bytes that
-are no text, lines of any length and depth, folders and pipes where files belong. Nothing here raises, and memory stays
-bounded."""
+"""Reads what an agent's program printed and logged.
+
+All of it comes from the container and may be anything: bytes that are no text, lines of any length and depth,
+folders and pipes where files belong. Nothing here raises, and memory stays bounded.
+"""
 
 from __future__ import annotations
 
@@ -67,9 +69,10 @@ def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
         number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        return
     with os.fdopen(number, "rb") as file:
-        if not stat.S_ISREG(os.fstat(number).st_mode):
-            return
         read = 0
         while read < FILE_BYTES:
             line = file.readline(LINE_BYTES + 1)

@@ -56,7 +56,7 @@ def allowed_betas(value: str) -> tuple[str, tuple[str, ...]]:
     for part in value.split(",", _MOST_FLAGS):
         flag = part.strip(" \t")
         known = _FLAG.fullmatch(flag) if len(flag) <= 80 else None
-        if len(kept) + len(dropped) < _MOST_FLAGS and known is not None and known[1] in _ALLOWED:
+        if known is not None and known[1] in _ALLOWED:
             if flag not in kept:
                 kept.append(flag)
         elif flag:

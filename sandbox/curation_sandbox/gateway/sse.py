@@ -20,8 +20,7 @@ class EventReader:
         self._most = most_bytes
         self._line = bytearray()
         self._line_is_empty = True
-        self._data: list[bytes] = []
-        self._size = 0
+        self._data = bytearray()
         self._losing = False
         self._after_cr = False
         self._at_start = True
@@ -44,11 +43,10 @@ class EventReader:
     def _grow(self, text: bytes) -> None:
         if text:
             self._line_is_empty = False
-        if self._losing or self._size + len(self._line) + len(text) > self._most:
+        if self._losing or len(self._data) + len(self._line) + len(text) > self._most:
             self._losing = True
             self._line = bytearray()
-            self._data = []
-            self._size = 0
+            self._data = bytearray()
         else:
             self._line += text
 
@@ -64,14 +62,12 @@ class EventReader:
         elif not self._losing:
             name, _, value = line.partition(b":")
             if name == b"data":
-                self._data.append(value.removeprefix(b" "))
-                self._size += len(value) + 1
+                self._data += value.removeprefix(b" ") + b"\n"
 
     def _end_event(self, done: list[bytes]) -> None:
         if self._losing:
             self.lost += 1
             self._losing = False
         elif self._data:
-            done.append(b"\n".join(self._data))
-        self._data = []
-        self._size = 0
+            done.append(bytes(self._data[:-1]))
+        self._data = bytearray()

@@ -72,7 +72,7 @@ class UsageReader:
         if self._events is not None or len(self._whole) == self._read_upto:
             return
         self._read_upto = len(self._whole)
-        reply = _object(bytes(self._whole))
+        reply = _object(self._whole)
         if reply is not None:
             self._finished = True
             self._take_id(reply)
@@ -184,7 +184,7 @@ def _of_chat(figures: Mapping[str, Any]) -> dict[str, int]:
 _COUNTERS: Final = {Wire.MESSAGES: _of_messages, Wire.RESPONSES: _of_responses, Wire.CHAT: _of_chat}
 
 
-def _object(data: bytes) -> dict[str, Any] | None:
+def _object(data: bytes | bytearray) -> dict[str, Any] | None:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError):

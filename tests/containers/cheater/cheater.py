@@ -10,13 +10,16 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-import loads
+import asks
+import bodies
+import crowds
+import rights
 import spoil
 import talk
 import view
 import wire
 
-SECTIONS = (view, wire, loads, spoil)
+SECTIONS = (view, rights, wire, asks, bodies, crowds, spoil)
 
 
 def told(**fields: Any) -> None:

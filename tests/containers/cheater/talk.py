@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socket
@@ -42,10 +43,8 @@ def say(raw: bytes, via: str = "relay", seconds: float = 20, most: int = 2**20) 
     except OSError:
         return Answer(0, 0, b"")
     with connection:
-        try:
+        with contextlib.suppress(OSError):  # it may have answered before it stopped reading
             connection.sendall(raw)
-        except OSError:
-            pass  # it may have answered before it stopped reading
         return heard(connection, seconds, most)
 
 

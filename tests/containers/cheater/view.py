@@ -6,9 +6,7 @@ import ctypes
 import errno
 import os
 import re
-import resource
 import socket
-import struct
 import subprocess
 import sys
 import time
@@ -44,7 +42,7 @@ def called(code: int) -> None:
 
 
 def processes() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
 
 
 # ---------------------------------------------------------------- keys
@@ -73,7 +71,7 @@ def _holding(places: Iterator[str]) -> list[str]:
     found = []
     for place in places:
         try:
-            with open(place, "rb") as file:
+            with Path(place).open("rb") as file:
                 data = file.read(2**24)
         except OSError:
             continue
@@ -86,23 +84,15 @@ def _process_files(name: str) -> Iterator[str]:
     for pid in processes():
         yield f"/proc/{pid}/{name}"
         if name == "environ":
-            for thread in os.listdir(f"/proc/{pid}/task"):
-                yield f"/proc/{pid}/task/{thread}/{name}"
+            for thread in Path(f"/proc/{pid}/task").iterdir():
+                yield f"{thread}/{name}"
 
 
 def _files() -> Iterator[str]:
-    for top in ("/agent", "/dev/shm", "/etc", "/home", "/mnt", "/opt", "/pool", "/root", "/run", "/srv", "/tmp", "/var"):
-        yield from _below(top)
-    yield from _below("/usr/local")
-    yield from _below("/workspace")
-
-
-def _below(top: str) -> Iterator[str]:
-    for folder, _, names in os.walk(top):
-        for name in names:
-            path = os.path.join(folder, name)
-            if os.path.isfile(path):
-                yield path
+    tops = "/agent /dev/shm /etc /home /mnt /opt /pool /root /run /srv /tmp /usr/local /var /workspace"
+    for top in tops.split():
+        for folder, _, names in os.walk(top):
+            yield from (f"{folder}/{name}" for name in names if Path(folder, name).is_file())
 
 
 def _in_memory(own: set[int]) -> list[str]:
@@ -110,7 +100,8 @@ def _in_memory(own: set[int]) -> list[str]:
     found = []
     for pid in set(processes()) - own:
         try:
-            with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+            place = Path(f"/proc/{pid}")
+            with (place / "maps").open() as maps, (place / "mem").open("rb", buffering=0) as memory:
                 for line in maps:
                     bounds, rights = line.split()[:2]
                     start, end = (int(part, 16) for part in bounds.split("-"))
@@ -118,7 +109,7 @@ def _in_memory(own: set[int]) -> list[str]:
                         continue
                     memory.seek(start)
                     if KEY.search(memory.read(end - start) or b""):
-                        found.append(Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace"))
+                        found.append((place / "cmdline").read_bytes().decode(errors="replace"))
         except (OSError, ValueError):
             continue
     return found
@@ -136,7 +127,12 @@ def sockets(given: Given) -> dict[str, str]:
         tried[f"udp {address}"] = attempt(lambda a=address: _udp(a))
     for name in given["abstract"]:
         tried[f"abstract {name}"] = attempt(lambda n=name: _unix("\0" + n))
-    for path in ("/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock", "/run/dbus/system_bus_socket"):
+    for path in (
+        "/var/run/docker.sock",
+        "/run/docker.sock",
+        "/run/containerd/containerd.sock",
+        "/run/dbus/system_bus_socket",
+    ):
         tried[f"unix {path}"] = attempt(lambda p=path: _unix(p))
     for name, family, kind, protocol in (
         ("vsock", 40, socket.SOCK_STREAM, 0),
@@ -197,89 +193,14 @@ def neighbours(given: Given) -> dict[str, Any]:
             for name in ("llm.sock", "submit.sock"):
                 path = f"{way.format(folder)}/{name}"
                 tried[path] = "too long" if len(path) > 107 else attempt(lambda p=path: _unix(p))
-    own = str(SOCKETS / "llm.sock")
+    own = SOCKETS / "llm.sock"
     tried |= {
-        "remove the socket": attempt(lambda: os.unlink(own)),
-        "rename the socket": attempt(lambda: os.rename(own, str(SOCKETS / "old.sock"))),
+        "remove the socket": attempt(lambda: own.unlink()),
+        "rename the socket": attempt(lambda: own.rename(SOCKETS / "old.sock")),
         "link the socket": attempt(lambda: os.link(own, "/workspace/linked.sock")),
-        "close the socket to others": attempt(lambda: os.chmod(own, 0)),
+        "close the socket to others": attempt(lambda: own.chmod(0)),
         "a socket beside it": attempt(lambda: socket.socket(socket.AF_UNIX).bind(str(SOCKETS / "mine.sock"))),
         "take the relay's port": attempt(lambda: socket.create_server(("127.0.0.1", 8123), reuse_port=True)),
         "take the relay's port everywhere": attempt(lambda: socket.create_server(("0.0.0.0", 8123))),
     }
-    return {"seen": sorted(os.listdir(SOCKETS)), "tried": tried}
-
-
-# ---------------------------------------------------------------- the file system, other processes, limits
-
-
-def mounts(given: Given) -> dict[str, str]:
-    """Making the pool and what else is read-only writable, and writing there."""
-    remount, bind, readwrite = 32, 4096, 0
-    pool = b"/pool"
-    tried = {
-        "remount the pool": attempt(lambda: called(_LIBC.mount(None, pool, None, remount | bind | readwrite, None))),
-        "bind over the pool": attempt(lambda: called(_LIBC.mount(b"/workspace", pool, None, bind, None))),
-        "unmount the pool": attempt(lambda: called(_LIBC.umount2(pool, 2))),
-        "a user namespace": attempt(lambda: called(_LIBC.unshare(0x10000000 | 0x00020000))),
-        "change the root": attempt(lambda: os.chroot("/workspace")),
-        "remount by command": attempt(lambda: _run("mount", "-o", "remount,rw", "/pool")),
-    }
-    for path in ("/pool/new", "/etc/new", "/usr/local/bin/new", "/opt/curation/new", "/run/curation/new", "/agent/new", "/new"):
-        tried[f"write {path}"] = attempt(lambda p=path: Path(p).write_text("mine"))
-    for path in ("/pool/rows.jsonl", "/usr/local/bin/curate", "/opt/curation/start.py", "/agent/cheater.py", "/etc/passwd"):
-        tried[f"append to {path}"] = attempt(lambda p=path: _append(p))
-        tried[f"open up {path}"] = attempt(lambda p=path: os.chmod(p, 0o777))
-    return tried
-
-
-def _append(path: str) -> None:
-    with open(path, "a") as file:
-        file.write("mine")
-
-
-def _run(*argv: str) -> None:
-    subprocess.run(argv, check=True, capture_output=True, timeout=10)
-
-
-def others(given: Given) -> dict[str, str]:
-    """Tracing and reading other processes by the kernel's calls for it."""
-    tried = {}
-    for pid in set(processes()) - {os.getpid()}:
-        tried[f"attach to {pid}"] = attempt(lambda p=pid: called(_LIBC.ptrace(16, p, None, None)))
-        tried[f"seize {pid}"] = attempt(lambda p=pid: called(_LIBC.ptrace(0x4206, p, None, None)))
-        tried[f"read {pid}"] = attempt(lambda p=pid: called(_LIBC.process_vm_readv(p, None, 0, None, 0, 0)))
-        tried[f"write {pid}"] = attempt(lambda p=pid: called(_LIBC.process_vm_writev(p, None, 0, None, 0, 0)))
-        tried[f"take a file of {pid}"] = attempt(lambda p=pid: _take_file(p))
-    return tried
-
-
-def _take_file(pid: int) -> None:
-    handle = os.pidfd_open(pid)
-    try:
-        called(_LIBC.syscall(438, handle, 3, 0))
-    finally:
-        os.close(handle)
-
-
-def limits(given: Given) -> dict[str, str]:
-    """Raising its own limits."""
-    tried = {}
-    for name in ("NOFILE", "FSIZE", "CORE"):
-        which = getattr(resource, f"RLIMIT_{name}")
-        more = resource.getrlimit(which)[1] + 1
-        tried[f"more {name}"] = attempt(lambda w=which, m=more: resource.setrlimit(w, (m, m)))
-        for pid in processes():
-            tried[f"more {name} for {pid}"] = attempt(lambda w=which, m=more, p=pid: resource.prlimit(p, w, (m, m)))
-    for file in ("memory.max", "pids.max", "cpu.max", "cgroup.procs", "memory/memory.limit_in_bytes", "pids/pids.max"):
-        tried[f"write {file}"] = attempt(lambda f=file: Path(f"/sys/fs/cgroup/{f}").write_text("max"))
-    tried["never killed for memory"] = attempt(lambda: Path("/proc/self/oom_score_adj").write_text("-1000"))
-    tried["more urgent"] = attempt(lambda: called(_LIBC.setpriority(0, 0, -20)))
-    tried["real time"] = attempt(lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50)))
-    tried["kernel setting"] = attempt(lambda: Path("/proc/sys/kernel/core_pattern").write_text("|/tmp/x"))
-    tried["system request"] = attempt(lambda: Path("/proc/sysrq-trigger").write_text("b"))
-    tried["root"] = attempt(lambda: os.setuid(0))
-    tried["set the clock"] = attempt(lambda: time.clock_settime(time.CLOCK_REALTIME, 0))
-    tried["device"] = attempt(lambda: os.mknod("/workspace/dev", 0o60600, os.makedev(7, 0)))
-    tried["terminal input"] = attempt(lambda: called(_LIBC.ioctl(0, 0x5412, struct.pack("c", b"x"))))
-    return tried
+    return {"seen": sorted(entry.name for entry in SOCKETS.iterdir()), "tried": tried}

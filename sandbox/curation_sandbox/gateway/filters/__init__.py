@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from curation_sandbox.gateway.filters import chat, messages, responses
-from curation_sandbox.gateway.filters.shape import Notes, Refused, Spot, check_depth
+from curation_sandbox.gateway.filters.shape import Notes, Refused, Spot, check_size
 from curation_sandbox.gateway.wires import Wire
 
 __all__ = ["Filtered", "Refused", "filter_body"]
@@ -39,7 +39,7 @@ def filter_body(wire: Wire, kind: Literal["generate", "count"], body: dict[str, 
     """
     if not isinstance(body, dict):
         raise Refused("the body: must be an object")
-    check_depth(body)
+    check_size(body)
     notes = Notes()
     kept = _WIRES[wire](kind, body, Spot(notes))
     return Filtered(kept, notes.all())

@@ -10,6 +10,7 @@ import re
 from typing import Any, Final
 
 from curation_sandbox.gateway.filters import media
+from curation_sandbox.gateway.filters.client_tools import DEMANDED, PROVIDER_RUNS, client_tool, without_tools
 from curation_sandbox.gateway.filters.schemas import schema
 from curation_sandbox.gateway.filters.shape import (
     DROP,
@@ -34,7 +35,6 @@ from curation_sandbox.gateway.filters.shape import (
 
 _NAME: Final = re.compile(r"[\w-][\w.:/-]{0,127}", re.ASCII)
 """Of a client's function. Some providers' own ones begin with ``$`` (Moonshot's ``$web_search``)."""
-_PROVIDER_RUNS: Final = "removed: the provider would run it"
 _UNKNOWN_PART: Final = "not a kind of content that may be sent"
 
 _cache_control = maybe(fields({"type": only("ephemeral"), "ttl": only("5m", "1h", None)}))
@@ -123,17 +123,12 @@ _TOOLS: Final[dict[str, Rule]] = {
 }
 
 
+_ANY_TOOL: Final = client_tool(_TOOLS)
+
+
 def _tool(value: Any, spot: Spot) -> Any:
-    """A client's tool; any other, however its type is spelled, is dropped."""
-    if not isinstance(value, dict):
-        spot.refuse("must be an object")
-    kind = value.get("type")
-    known = _TOOLS.get(kind) if isinstance(kind, str) else None
-    if known is None:
-        spot.note(f"{shown(kind)} {_PROVIDER_RUNS}")
-        return DROP
-    kept = known(value, spot)
-    return _client_named(kept, kept[kind]["name"], spot)
+    kept = _ANY_TOOL(value, spot)
+    return kept if kept is DROP else _client_named(kept, kept[kept["type"]]["name"], spot)
 
 
 def _legacy_function(value: Any, spot: Spot) -> Any:
@@ -155,7 +150,7 @@ _demanded = by_type(
         "custom": fields({"type": text, "custom": _named}, need=("custom",)),
     },
     shut={},
-    otherwise="demands a tool that the provider would run; there is no such tool here",
+    otherwise=DEMANDED,
 )
 
 
@@ -244,7 +239,7 @@ _RULES: Final = fields(
         "user": strip("removed: it may name a person"),
         "safety_identifier": strip("removed: it may name a person"),
         "service_tier": strip(),
-        "web_search_options": strip(_PROVIDER_RUNS),
+        "web_search_options": strip(PROVIDER_RUNS),
         "modalities": strip("removed: text only"),
         "audio": strip("removed: text only"),
     }
@@ -276,8 +271,5 @@ def _settle(
         named = chosen[chosen["type"]] if kinds else chosen
         names = [(tool[tool["type"]] if kinds else tool)["name"] for tool in left]
         if named["name"] not in names:
-            spot.at(choice).refuse("demands a tool that the provider would run; there is no such tool here")
-    if not left:
-        del kept[tools]
-        if kept.pop(choice, None) is not None:
-            spot.at(choice).note("removed with the last tool")
+            spot.at(choice).refuse(DEMANDED)
+    without_tools(kept, spot, tools, choice)

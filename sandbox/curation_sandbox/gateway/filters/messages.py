@@ -9,6 +9,7 @@ import re
 from typing import Any, Final
 
 from curation_sandbox.gateway.filters import media
+from curation_sandbox.gateway.filters.client_tools import PAST_CALL, provider_tool, without_tools
 from curation_sandbox.gateway.filters.schemas import schema
 from curation_sandbox.gateway.filters.shape import (
     DROP,
@@ -37,8 +38,6 @@ _CLIENT_TOOL: Final = re.compile(r"(bash|text_editor|memory)_\d{8}", re.ASCII)
 _CONTEXT_EDIT: Final = re.compile(r"clear_(thinking|tool_uses)_\d{8}", re.ASCII)
 """Edits that only leave out parts of what was sent."""
 
-_PROVIDER_RUNS: Final = "removed: the provider would run it"
-_PAST_SERVER_TOOL: Final = "the record of a tool that the provider runs; such tools are shut"
 _UNKNOWN_BLOCK: Final = "not a kind of content that may be sent"
 _SHUT_BLOCKS: Final = dict.fromkeys(
     (
@@ -54,7 +53,7 @@ _SHUT_BLOCKS: Final = dict.fromkeys(
         "mcp_tool_result",
         "mcp_tool_listing",
     ),
-    _PAST_SERVER_TOOL,
+    PAST_CALL,
 ) | {"container_upload": "a file in a provider's container; containers are shut"}
 
 _cache_control = maybe(fields({"type": only("ephemeral"), "ttl": only("5m", "1h", None)}))
@@ -134,8 +133,7 @@ def _tool(value: Any, spot: Spot) -> Any:
     kind = value.get("type")
     if kind is None or kind == "custom" or (isinstance(kind, str) and _CLIENT_TOOL.fullmatch(kind)):
         return _TOOL(value, spot)
-    spot.note(f"{shown(kind)} {_PROVIDER_RUNS}")
-    return DROP
+    return provider_tool(kind, spot)
 
 
 def _callers(value: Any, spot: Spot) -> Any:
@@ -305,7 +303,4 @@ def _settle_tools(kept: dict[str, Any], spot: Spot) -> None:
         spot.at("tool_choice").refuse(
             f"demands {shown(choice.get('name'))}, which the provider would run; there is no such tool here"
         )
-    if not names:
-        del kept["tools"]
-        if kept.pop("tool_choice", None) is not None:
-            spot.at("tool_choice").note("removed with the last tool")
+    without_tools(kept, spot)

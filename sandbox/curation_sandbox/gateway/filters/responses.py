@@ -8,6 +8,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from curation_sandbox.gateway.filters import media
+from curation_sandbox.gateway.filters.client_tools import (
+    DEMANDED,
+    PAST_CALL,
+    client_tool,
+    provider_tool,
+    without_tools,
+)
 from curation_sandbox.gateway.filters.schemas import schema
 from curation_sandbox.gateway.filters.shape import (
     DROP,
@@ -23,15 +30,12 @@ from curation_sandbox.gateway.filters.shape import (
     number,
     only,
     scalar,
-    shown,
     string,
     strip,
     text,
     text_or,
 )
 
-_PROVIDER_RUNS: Final = "removed: the provider would run it"
-_PAST_SERVER_TOOL: Final = "the record of a tool that the provider runs; such tools are shut"
 _UNKNOWN_ITEM: Final = "not a kind of item that may be sent"
 _UNKNOWN_CONTENT: Final = "not a kind of content that may be sent"
 _STORED: Final = "something stored with the provider; send the whole conversation"
@@ -50,7 +54,7 @@ _SHUT_ITEMS: Final = dict.fromkeys(
         "shell_call",
         "shell_call_output",
     ),
-    _PAST_SERVER_TOOL,
+    PAST_CALL,
 ) | {"item_reference": _STORED}
 
 
@@ -89,40 +93,25 @@ _CUSTOM: Final = fields(
 )
 
 
-def _tools(kinds: dict[str, Rule]) -> Rule:
-    """Tools of these types; others, however spelled, are dropped."""
-
-    def rule(value: Any, spot: Spot) -> Any:
-        if not isinstance(value, dict):
-            spot.refuse("must be an object")
-        kind = value.get("type")
-        known = kinds.get(kind) if isinstance(kind, str) else None
-        if known is not None:
-            return known(value, spot)
-        spot.note(f"{shown(kind)} {_PROVIDER_RUNS}")
-        return DROP
-
-    return listed(rule)
-
-
 def _tool_search(value: Any, spot: Spot) -> Any:
-    if value.get("execution") == "client":
-        return _TOOL_SEARCH(value, spot)
-    spot.note(f"tool_search {_PROVIDER_RUNS}")
-    return DROP
+    by_client = value.get("execution") == "client"
+    return _TOOL_SEARCH(value, spot) if by_client else provider_tool("tool_search", spot)
 
 
 _TOOL_SEARCH: Final = fields({"type": text, "execution": text, "description": text, "parameters": schema})
 _CALLED_BY_CLIENT: Final[dict[str, Rule]] = {"function": _FUNCTION, "custom": _CUSTOM}
-_TOOLS: Final = _tools(
-    {
-        **_CALLED_BY_CLIENT,
-        "local_shell": fields({"type": text}),
-        "tool_search": _tool_search,
-        "namespace": fields(
-            {"type": text, "name": string, "description": text, "tools": _tools(_CALLED_BY_CLIENT)}, need=("name",)
-        ),
-    }
+_TOOLS: Final = listed(
+    client_tool(
+        {
+            **_CALLED_BY_CLIENT,
+            "local_shell": fields({"type": text}),
+            "tool_search": _tool_search,
+            "namespace": fields(
+                {"type": text, "name": string, "description": text, "tools": listed(client_tool(_CALLED_BY_CLIENT))},
+                need=("name",),
+            ),
+        }
+    )
 )
 
 _INPUT_CONTENT: Final[dict[str, Rule]] = {
@@ -206,6 +195,11 @@ def _item(value: Any, spot: Spot) -> Any:
 
 
 _choice = fields({"type": text, "name": string}, need=("name",))
+_CHOICES: Final[dict[str, Rule]] = {
+    "function": _choice,
+    "custom": _choice,
+    "local_shell": fields({"type": text}),
+}
 
 
 def _allowed_tools(value: Any, spot: Spot) -> Any:
@@ -220,18 +214,13 @@ _ALLOWED_TOOLS: Final = fields(
     {
         "type": text,
         "mode": text,
-        "tools": _tools({"function": _choice, "custom": _choice, "local_shell": fields({"type": text})}),
+        "tools": listed(client_tool(_CHOICES)),
     }
 )
 _demanded = by_type(
-    {
-        "function": _choice,
-        "custom": _choice,
-        "local_shell": fields({"type": text}),
-        "allowed_tools": _allowed_tools,
-    },
+    {**_CHOICES, "allowed_tools": _allowed_tools},
     shut={},
-    otherwise="demands a tool that the provider would run; there is no such tool here",
+    otherwise=DEMANDED,
 )
 
 
@@ -243,7 +232,7 @@ _RULES: Final = fields(
     {
         "model": string,
         "input": text_or(listed(_item)),
-        "instructions": text_or(maybe(listed(_item))),
+        "instructions": text,
         "tools": maybe(_TOOLS),
         "tool_choice": _tool_choice,
         "parallel_tool_calls": flag,
@@ -296,8 +285,6 @@ def filtered(kind: str, body: dict[str, Any], spot: Spot) -> dict[str, Any]:
     if kept.get("store") is not False:
         spot.at("store").note("set to false")
         kept["store"] = False
-    if body.get("tools") and not kept["tools"]:
-        del kept["tools"]
-        if kept.pop("tool_choice", None) is not None:
-            spot.at("tool_choice").note("removed with the last tool")
+    if body.get("tools"):
+        without_tools(kept, spot)
     return kept

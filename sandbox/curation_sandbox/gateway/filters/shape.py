@@ -16,6 +16,8 @@ DROP: Final[Any] = object()
 
 MOST_DEPTH: Final = 100
 """Nesting of a body; tool schemas of real agents reach about 15."""
+MOST_PARTS: Final = 300_000
+"""Values of a body, inner ones included; a long conversation of a real agent has some tens of thousands."""
 _MOST_NOTES: Final = 100
 _SHOWN: Final = 60
 _LONGEST_PATH: Final = 300
@@ -32,9 +34,9 @@ class Notes:
     lines: list[str] = field(default_factory=list)
     more: int = 0
 
-    def add(self, line: str) -> None:
+    def add(self, spot: Spot, what: str) -> None:
         if len(self.lines) < _MOST_NOTES:
-            self.lines.append(line)
+            self.lines.append(f"{spot.path}: {what}")
         else:
             self.more += 1
 
@@ -68,7 +70,7 @@ class Spot:
         return text[-_LONGEST_PATH:] or "the body"
 
     def note(self, what: str) -> None:
-        self.notes.add(f"{self.path}: {what}")
+        self.notes.add(self, what)
 
     def refuse(self, why: str) -> NoReturn:
         raise Refused(f"{self.path}: {why}")
@@ -221,16 +223,19 @@ def by_type(kinds: Mapping[str, Rule], *, shut: Mapping[str, str], otherwise: st
     return rule
 
 
-def check_depth(body: Any) -> None:
-    """Refuse what is nested so deeply that some reader along the way could fail on it."""
+def check_size(body: Any) -> None:
+    """Refuse what is nested so deeply that some reader along the way could fail on it, or has so many parts that
+    reading it would take seconds."""
     level = [body]
+    parts = 0
     for _ in range(MOST_DEPTH):
         deeper: list[Any] = []
         for each in level:
-            if isinstance(each, dict):
-                deeper.extend(child for child in each.values() if isinstance(child, dict | list))
-            elif isinstance(each, list):
-                deeper.extend(child for child in each if isinstance(child, dict | list))
+            parts += len(each)
+            if parts > MOST_PARTS:
+                raise Refused(f"the body: more than {MOST_PARTS} values in it")
+            children = each.values() if isinstance(each, dict) else each
+            deeper.extend(child for child in children if isinstance(child, dict | list))
         if not deeper:
             return
         level = deeper

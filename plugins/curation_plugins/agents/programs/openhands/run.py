@@ -16,6 +16,7 @@ import os
 import sys
 import traceback
 import uuid
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -41,6 +42,7 @@ Say = Callable[[dict[str, Any]], None]
 
 def main(arguments: list[str]) -> int:
     say = stdout_for_json_only()
+    warnings.filterwarnings("ignore", category=UserWarning)  # "this model isn't mapped yet", once a reply
     os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
     try:
         turn = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
