@@ -19,7 +19,8 @@ FOLDER: Final = _IN_WHEEL if _IN_WHEEL.is_dir() else _PACKAGE.parent.parent / "i
 """Beside the package in a wheel, else at the top of the checkout."""
 
 _STEPS: Final = "steps"
-_NOT_INPUTS: Final = ("README.md", "requirements.in")
+_NOT_INPUTS: Final = (".md", ".in")
+"""Endings of files that say how others are made."""
 
 
 def names() -> tuple[str, ...]:
@@ -53,7 +54,7 @@ def inputs_digest(name: str) -> str:
     digest = hashlib.sha256()
     for folder in (folder_of(name), FOLDER / _STEPS):
         for path in sorted(folder.rglob("*")):
-            if path.is_file() and path.name not in _NOT_INPUTS and "__pycache__" not in path.parts:
+            if path.is_file() and path.suffix not in _NOT_INPUTS and "__pycache__" not in path.parts:
                 content = path.read_bytes()
                 digest.update(f"{folder.name}/{path.relative_to(folder)}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()

@@ -42,7 +42,9 @@ def npm_settings(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
 def npm_configuration(settings: Mapping[str, str]) -> str:
     """An npmrc of the settings that mean something inside a build; empty when there is none."""
     return "".join(
-        f"{key}={value}\n" for key, value in sorted(settings.items()) if key in _KEYS or _SCOPED.fullmatch(key)
+        f"{key}={value}\n"
+        for key, value in sorted(settings.items())
+        if (key in _KEYS or _SCOPED.fullmatch(key)) and len(value.splitlines()) == 1
     )
 
 

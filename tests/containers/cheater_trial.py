@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -79,10 +79,10 @@ class Trial:
         """The provider's requests, but the harness's own question which models there are."""
         return self.asked[1:]
 
-    def growth(self) -> int:
-        """Bytes that the harness grew by while the agent had its turns."""
+    def growth(self, tail: float = 0) -> int:
+        """Bytes that the harness grew by while the agent had its turns, and ``tail`` seconds more."""
         begin = min(_unix(event) for event in self.named("agent-started"))
-        end = max(_unix(event) for event in self.named("agent-exited"))
+        end = max(_unix(event) for event in self.named("agent-exited")) + tail
         before = [size for at, size in self.sizes if at < begin]
         during = [size for at, size in self.sizes if begin <= at <= end]
         assert before
@@ -137,23 +137,21 @@ def cheat(
     model: ScriptedModel,
     attacks: Sequence[str],
     *options: str,
+    agent: str = "command",
     given: Mapping[str, Any] | None = None,
-    meanwhile: Callable[[subprocess.Popen[str]], None] | None = None,
     seconds: float = 400,
 ) -> Trial:
     """A run whose agent makes these attacks, one after the other.
 
     Args:
         options: further options of ``harness launch``.
+        agent: another agent than the one that makes the attacks by their names.
         given: what the attacks must know of the host.
-        meanwhile: called with the running harness's process.
     """
-    with started(harness, model, attacks, *options, given=given) as process:
+    with started(harness, model, attacks, *options, agent=agent, given=given) as process:
         sizes: list[tuple[float, int]] = []
         watching = threading.Thread(target=_weigh, args=(process.pid, sizes), daemon=True)
         watching.start()
-        if meanwhile is not None:
-            meanwhile(process)
         output, errors = process.communicate(timeout=seconds)
         watching.join()
     done = subprocess.CompletedProcess(process.args, process.returncode, output, errors)
@@ -166,6 +164,7 @@ def started(
     model: ScriptedModel,
     attacks: Sequence[str],
     *options: str,
+    agent: str = "command",
     given: Mapping[str, Any] | None = None,
 ) -> Iterator[subprocess.Popen[str]]:
     """The run's harness process, which is ended with the block."""
@@ -173,9 +172,11 @@ def started(
     shutil.copytree(PROGRAM, place, ignore=shutil.ignore_patterns("__pycache__"))
     (place / "given.json").write_text(json.dumps(given or {}))
     harness.environment["ANTHROPIC_API_KEY"] = KEY
-    words = ("launch", "--task", "probe", "--run-id", "r", "--model", f"anthropic/{MODEL}")
-    words += ("--base-url", model.base_url, "--agent", "command", "--agent-dir", str(place))
-    words += ("--agent-arg", f"python3 /agent/cheater.py {' '.join(attacks)}", *options)
+    words = ["launch", "--task", "probe", "--run-id", "r", "--model", f"anthropic/{MODEL}"]
+    words += ["--base-url", model.base_url, "--agent", agent, "--agent-dir", str(place)]
+    if agent == "command":
+        words += ["--agent-arg", f"python3 /agent/cheater.py {' '.join(attacks)}"]
+    words += options
     process = subprocess.Popen(
         harness.command(*words),
         env=harness.environment,

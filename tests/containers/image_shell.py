@@ -14,9 +14,9 @@ _HARDENED: Final = (
 )  # fmt: skip
 
 
-def in_image(name: str, program: str, *options: str) -> str:
+def in_image(name: str, program: str, *, repository: str = image_files.REPOSITORY) -> str:
     """What the shell program prints; it must succeed."""
-    command = [image_builder.client(), "run", *_HARDENED, *options, image_files.tag_of(name), "sh", "-ceu", program]
+    command = [image_builder.client(), "run", *_HARDENED, f"{repository}/{name}:latest", "sh", "-ceu", program]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

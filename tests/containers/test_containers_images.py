@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import tarfile
 import uuid
@@ -11,55 +12,39 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from image_shell import in_image
 
-from curation_sandbox import engine as engines
 from curation_sandbox import image_builder, image_files, images
 from curation_sandbox.engine import LABEL, Engine
 from curation_sandbox.errors import CurationError, ImageBuildFailed, ImageMissing
+from curation_sandbox.image_files import BASE
 
 pytestmark = pytest.mark.containers
-
-HARDENED = (
-    "--rm", "--network=none", "--read-only", "--user=1000:1000", "--cap-drop=ALL", "--pids-limit=64",
-    "--security-opt=no-new-privileges", "--memory=512m", "--log-driver=none", "--tmpfs=/tmp",
-)  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with engines.connect() as connected:
-        yield connected
-
-
-def in_image(program: str, *options: str) -> str:
-    command = [image_builder.client(), "run", *HARDENED, *options, image_files.tag_of("base"), "sh", "-ceu", program]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_python_has_the_data_packages_with_any_path() -> None:
     program = "import numpy, pandas, pyarrow.parquet, PIL.Image, sklearn.linear_model; print(numpy.arange(3).sum())"
-    assert in_image(f'python3 -c "{program}"; python -c "{program}"').split() == ["3", "3"]
+    assert in_image(BASE, f'python3 -c "{program}"; python -c "{program}"').split() == ["3", "3"]
     # A login shell, or a program that sets its own PATH, must find the same packages.
-    assert in_image(f'/usr/bin/python3 -c "{program}"').split() == ["3"]
+    assert in_image(BASE, f'/usr/bin/python3 -c "{program}"').split() == ["3"]
 
 
 def test_imports_find_their_bytecode() -> None:
     # The root is read-only: what was not compiled in the build would be compiled at every start.
     verbose = "python3 -v -c 'import pandas, sklearn.linear_model' 2>&1"
-    assert in_image(f"{verbose} | grep -c 'code object from .*/opt/python/.*[.]py.$' || true").strip() == "0"
-    assert int(in_image(f"{verbose} | grep -c 'code object from .*/opt/python/.*[.]pyc.$'")) > 100
+    assert in_image(BASE, f"{verbose} | grep -c 'code object from .*/opt/python/.*[.]py.$' || true").strip() == "0"
+    assert int(in_image(BASE, f"{verbose} | grep -c 'code object from .*/opt/python/.*[.]pyc.$'")) > 100
 
 
 def test_tools_are_there() -> None:
-    assert "git version" in in_image("git --version; rg --version; ps --version; less --version")
+    assert "git version" in in_image(BASE, "git --version; rg --version; ps --version; less --version")
 
 
 def test_user_has_its_places_and_no_more() -> None:
     told = in_image(
+        BASE,
         "id -u; id -un; echo $HOME; pwd; for d in /home/agent /workspace /pool /run/curation; do"
-        " stat -c '%n %u' $d; done; stat -c '%s %a' /usr/local/bin/curate"
+        " stat -c '%n %u' $d; done; stat -c '%s %a' /usr/local/bin/curate",
     )
     assert told.splitlines() == [
         "1000", "agent", "/home/agent", "/workspace", "/home/agent 1000", "/workspace 1000", "/pool 0",
@@ -68,29 +53,29 @@ def test_user_has_its_places_and_no_more() -> None:
 
 
 def test_nothing_in_the_image_raises_rights_or_is_writable_by_all() -> None:
-    assert in_image("find / -xdev -type f -perm /6000 2>/dev/null || true") == ""
-    assert in_image("find / -xdev ! -type l -perm -0002 ! -path '/tmp*' ! -path '/var/tmp' 2>/dev/null || true") in (
-        "", "/run/lock\n",
-    )  # fmt: skip
+    assert in_image(BASE, "find / -xdev -type f -perm /6000 2>/dev/null || true") == ""
+    writable = "find / -xdev ! -type l -perm -0002 ! -path '/tmp*' ! -path '/var/tmp' 2>/dev/null || true"
+    assert in_image(BASE, writable) in ("", "/run/lock\n")
 
 
 def test_image_does_not_tell_where_its_packages_came_from() -> None:
     found = in_image(
+        BASE,
         "cat /etc/apt/sources.list /etc/apt/sources.list.d/* /etc/apt/apt.conf.d/* /etc/pip.conf"
         " /root/.config/pip/pip.conf /opt/python/pip.conf 2>/dev/null | grep -i -E 'proxy|index-url|token' || true;"
-        " find /run/secrets /dev/shm -mindepth 1 2>/dev/null || true"
+        " find /run/secrets /dev/shm -mindepth 1 2>/dev/null || true",
     )
     assert found == ""
 
 
 def test_image_lists_its_packages() -> None:
-    listed = in_image("cat /usr/share/curation/packages.txt /usr/share/curation/python.txt")
+    listed = in_image(BASE, "cat /usr/share/curation/packages.txt /usr/share/curation/python.txt")
     for name in (*image_files.debian_packages(), "numpy==", "pandas=="):
         assert name in listed
 
 
 def test_image_remembers_its_inputs_and_versions(engine: Engine) -> None:
-    image = images.resolve(engine, "base")
+    image = images.resolve(engine, BASE)
     assert image.digest.startswith("sha256:")
     assert {"debian", "numpy", "pandas"} <= set(image.versions)
     assert {f"{LABEL}.inputs", f"{LABEL}.base", f"{LABEL}.start"} <= set(image.labels)
@@ -99,8 +84,8 @@ def test_image_remembers_its_inputs_and_versions(engine: Engine) -> None:
 
 def test_second_build_reuses_the_first() -> None:
     lines: list[str] = []
-    (first,) = images.build(["base"], lambda line: None)
-    (second,) = images.build(["base"], lines.append)
+    (first,) = images.build([BASE], lambda line: None)
+    (second,) = images.build([BASE], lines.append)
     assert second.digest == first.digest
     assert len(lines) == 1
     assert "up to date" in lines[0]
@@ -119,7 +104,8 @@ def small(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     """A folder of images with one image beside base, that takes no time to build."""
     name = f"test-{uuid.uuid4().hex[:8]}"
     (tmp_path / "images" / name).mkdir(parents=True)
-    (tmp_path / "images" / "base").symlink_to(image_files.FOLDER / "base")
+    for shared in (BASE, "steps"):
+        shutil.copytree(image_files.FOLDER / shared, tmp_path / "images" / shared)
     (tmp_path / "images" / name / "Dockerfile").write_text("ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nENV MARK=1\n")
     monkeypatch.setattr(image_files, "FOLDER", tmp_path / "images")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -151,13 +137,15 @@ def test_secrets_of_the_build_stay_out_of_image_and_history(
 ) -> None:
     secret = f"token-{uuid.uuid4().hex}"
     monkeypatch.setenv("PIP_INDEX_URL", f"https://user:{secret}@index.example/simple")
+    monkeypatch.setenv("npm_config_//registry.example/:_authToken", secret)
     monkeypatch.setenv("CURATION_DEBIAN_MIRROR", f"http://{secret}.example/debian")
     monkeypatch.setenv("HTTPS_PROXY", f"http://{secret}.example:1")
     (tmp_path / "images" / small / "Dockerfile").write_text(
         "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nUSER root\n"
         "RUN --mount=type=secret,id=pipconf,target=/dev/shm/pipconf"
+        " --mount=type=secret,id=npmrc,target=/dev/shm/npmrc"
         " --mount=type=secret,id=sources,target=/dev/shm/sources"
-        " sha256sum /dev/shm/pipconf /dev/shm/sources && grep -q token- /dev/shm/pipconf"
+        " sha256sum /dev/shm/* && grep -q token- /dev/shm/pipconf && grep -q token- /dev/shm/npmrc"
         " && grep -q token- /dev/shm/sources && echo $HTTPS_PROXY | grep -q token-\n"
     )
     images.build([small], lambda line: None)

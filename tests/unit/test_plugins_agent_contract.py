@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -153,3 +154,12 @@ def test_faulty_agent_with_a_model_is_found_out(
     check_agent(ModelAgent(), task, assets)
     with pytest.raises(AssertionError, match=says):
         check_agent(agent, task, assets)
+
+
+def test_the_agent_with_a_model_in_the_docs_keeps_the_contract(tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "agents.md").read_text()
+    (code,) = [found for found in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "needs_model" in found]
+    made: dict[str, type[Agent]] = {}
+    exec(code, made)
+    task = ProbeTask(load(TASKS / "probe" / "task.yaml"))
+    check_agent(made["MyModelAgent"](), task, task_assets.ensure(tmp_path, task, quiet))

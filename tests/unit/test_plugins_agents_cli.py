@@ -301,6 +301,7 @@ def test_codex_s_sub_agents_are_found_in_their_logs(tmp_path: Path) -> None:
         {"type": "event_msg", "payload": {"id": "no"}},
         {"type": "response_item", "payload": {"type": "message", "role": "user", "id": "msg_u"}},
         {"type": "response_item", "payload": {"type": "function_call", "id": "fc_2", "call_id": "call_2"}},
+        {"type": "response_item", "payload": {"type": "function_call_output", "id": "fco_2", "output": "x"}},
         {"type": "token_usage_record", "payload": {"response_id": "resp_2"}},
         {"type": "token_usage_record", "payload": ["resp_3"]},
     )

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import io
 import json
+import re
 import sys
 import tarfile
 from collections.abc import Iterator
@@ -24,9 +25,7 @@ from curation_sandbox.errors import (
     ImageBuildFailed,
     ImageMissing,
 )
-
-BASE = image_files.FOLDER / "base"
-
+from curation_sandbox.npm_settings import npm_configuration, npm_settings
 
 # The bootstrapped base
 
@@ -166,8 +165,55 @@ def test_certificates_takes_the_first_bundle_that_exists(tmp_path: Path) -> None
     bundle = tmp_path / "ca.pem"
     bundle.write_text("x")
     environment = {"PIP_CERT": str(tmp_path / "gone.pem"), "SSL_CERT_FILE": str(bundle)}
-    assert certificates({}, environment) == bundle
-    assert certificates({}, {}) is None
+    assert certificates({}, {}, environment) == bundle
+    assert certificates({}, {"cafile": str(bundle)}, {}) == bundle
+    assert certificates({}, {}, {}) is None
+
+
+def npm_files(folder: Path, user: str, system: str = "") -> dict[str, str]:
+    (folder / "user").write_text(user)
+    (folder / "global").write_text(system)
+    return {"npm_config_userconfig": str(folder / "user"), "NPM_CONFIG_GLOBALCONFIG": str(folder / "global")}
+
+
+def test_npm_configuration_keeps_the_way_to_a_registry_and_drops_this_machines_files(tmp_path: Path) -> None:
+    environment = npm_files(
+        tmp_path,
+        "; mine\n# too\nregistry = https://npm.example/\n@a:registry=https://a.example/\n"
+        '//npm.example/:_authToken="${TOKEN}"\n//npm.example/:certfile=/etc/mine.pem\n'
+        "cafile=/etc/ca.pem\nprefix=/elsewhere\nomit=optional\nignore-scripts=false\nno-equals-sign\n",
+    )
+    found = npm_settings({**environment, "TOKEN": "t0ken"})
+    assert npm_configuration(found).splitlines() == [
+        "//npm.example/:_authToken=t0ken",
+        "@a:registry=https://a.example/",
+        "registry=https://npm.example/",
+    ]
+    assert found["cafile"] == "/etc/ca.pem"
+    assert npm_configuration(npm_settings(npm_files(tmp_path, "omit=optional\n"))) == ""
+
+
+def test_npm_variables_win_over_the_users_file_and_that_over_the_global_one(tmp_path: Path) -> None:
+    files = npm_files(
+        tmp_path,
+        "registry=https://user.example\nproxy=http://user.example:1\n",
+        "registry=https://global.example\nproxy=http://global.example:1\nnoproxy=a.example\n",
+    )
+    found = npm_settings({**files, "NPM_CONFIG_REGISTRY": "https://env.example", "npm_config_fetch_timeout": "9"})
+    assert npm_configuration(found).splitlines() == [
+        "fetch-timeout=9",
+        "noproxy=a.example",
+        "proxy=http://user.example:1",
+        "registry=https://env.example",
+    ]
+
+
+def test_npm_line_cannot_bring_a_second_one(tmp_path: Path) -> None:
+    """A variable's value with a line break would be a setting that nobody asked for."""
+    found = npm_settings(
+        {**npm_files(tmp_path, ""), "npm_config_registry": "https://a.example\nignore-scripts=false"}
+    )
+    assert len(npm_configuration(found).splitlines()) <= 1
 
 
 # Errors
@@ -181,6 +227,9 @@ def test_certificates_takes_the_first_bundle_that_exists(tmp_path: Path) -> None
         ("SSLError: CERTIFICATE_VERIFY_FAILED: x", ImageBuildFailed, "SSL_CERT_FILE"),
         ("ERROR: BuildKit is enabled but the buildx component is missing", ImageBuildFailed, "buildx"),
         ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES", ImageBuildFailed, "locked"),
+        ("npm error code EINTEGRITY", ImageBuildFailed, "locked"),
+        ("npm error code ENOTFOUND", ImageBuildFailed, "npm's own configuration"),
+        ("npm error code SELF_SIGNED_CERT_IN_CHAIN", ImageBuildFailed, "SSL_CERT_FILE"),
         ("exit code: 7", ImageBuildFailed, None),
     ],
 )
@@ -275,30 +324,82 @@ def test_load_names_a_missing_file(tmp_path: Path) -> None:
 # The files that go into an image
 
 
-def test_folder_digest_covers_names_and_contents(tmp_path: Path) -> None:
-    (tmp_path / "Dockerfile").write_text("FROM x")
-    first = image_files.folder_digest(tmp_path)
-    (tmp_path / "requirements.in").write_text("only a source of requirements.txt")
-    assert image_files.folder_digest(tmp_path) == first
-    (tmp_path / "Dockerfile").rename(tmp_path / "Other")
-    renamed = image_files.folder_digest(tmp_path)
-    (tmp_path / "Other").write_text("FROM y")
-    assert len({first, renamed, image_files.folder_digest(tmp_path)}) == 3
+def test_inputs_are_an_images_own_files_and_the_shared_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_files, "FOLDER", tmp_path)
+    for folder in ("one", "two", "steps"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "one" / "Dockerfile").write_text("FROM x")
+    first = image_files.inputs_digest("one")
+    (tmp_path / "one" / "requirements.in").write_text("only a source of requirements.txt")
+    (tmp_path / "two" / "Dockerfile").write_text("another image")
+    assert image_files.inputs_digest("one") == first
+    seen = {first}
+    (tmp_path / "one" / "Dockerfile").rename(tmp_path / "one" / "Other")
+    seen.add(image_files.inputs_digest("one"))
+    (tmp_path / "one" / "Other").write_text("FROM y")
+    seen.add(image_files.inputs_digest("one"))
+    (tmp_path / "steps" / "npm.sh").write_text("npm ci")
+    seen.add(image_files.inputs_digest("one"))
+    assert len(seen) == 4
 
 
-def test_dockerfile_needs_neither_a_registry_frontend_nor_heredocs() -> None:
-    text = (BASE / "Dockerfile").read_text()
+def test_versions_come_from_the_locks() -> None:
+    versions = {name: image_files.versions(image_files.folder_of(name)) for name in image_files.names()}
+    assert {"numpy", "pandas", "debian"} <= set(versions["base"])
+    assert set(versions["claude-code"]) == {"debian", "claude-code"}
+    assert set(versions["codex"]) == {"debian", "codex"}
+    assert {"openhands-sdk", "openhands-tools"} <= set(versions["openhands"])
+    assert image_files.versions(image_files.FOLDER / "steps") == {}
+
+
+@pytest.mark.parametrize("name", image_files.names())
+def test_dockerfile_needs_neither_a_registry_frontend_nor_heredocs(name: str) -> None:
+    text = (image_files.folder_of(name) / "Dockerfile").read_text()
     assert not text.lower().startswith("# syntax")
     assert "<<" not in text
 
 
-def test_every_python_package_is_pinned_with_a_hash() -> None:
-    lines = (BASE / "requirements.in").read_text().splitlines()
-    wanted = {line for line in lines if line and not line.startswith("#")}
-    joined = (BASE / "requirements.txt").read_text().replace("\\\n", " ")
-    pins = [line.split() for line in joined.splitlines() if not line.startswith("#")]
+@pytest.mark.parametrize("name", image_files.names())
+def test_dockerfile_takes_everything_from_base_and_its_own_stages(name: str) -> None:
+    """No registry beyond the one base may come from, and no `ADD` of an address."""
+    text = (image_files.folder_of(name) / "Dockerfile").read_text()
+    starts = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
+    assert starts
+    assert set(starts) == {"${BASE_IMAGE}"}
+    assert not re.search(r"^ADD|https?://", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("lock", sorted(image_files.FOLDER.rglob("*.txt")), ids=str)
+def test_every_python_package_is_pinned_with_a_hash(lock: Path) -> None:
+    if lock.name == "packages.txt":
+        return
+    source = lock.with_suffix(".in")
+    lines = source.read_text().splitlines() if source.exists() else []
+    wanted = {line.partition("==")[0] for line in lines if line and not line.startswith("#")}
+    pins = [line.split() for line in lock.read_text().replace("\\\n", " ").splitlines() if not line.startswith("#")]
     assert wanted <= {words[0].partition("==")[0] for words in pins}
     for words in pins:
         assert "==" in words[0]
         assert len(words) > 1, words[0]
         assert all(word.startswith("--hash=sha256:") for word in words[1:])
+
+
+@pytest.mark.parametrize("name", ["claude-code", "codex"])
+def test_every_npm_package_is_pinned_with_a_hash_and_no_address(name: str) -> None:
+    folder = image_files.folder_of(name)
+    asked = json.loads((folder / "package.json").read_text())["dependencies"]
+    packages = json.loads((folder / "package-lock.json").read_text())["packages"]
+    assert packages.pop("")["dependencies"] == asked
+    for package, version in asked.items():
+        assert packages[f"node_modules/{package}"]["version"] == version
+    for package in packages.values():
+        assert package["integrity"].startswith("sha512-")
+        assert "resolved" not in package
+    for cpu in ("x64", "arm64"):
+        assert any(package.endswith(f"-linux-{cpu}") for package in packages)
+
+
+def test_no_lock_names_the_place_it_was_made_at() -> None:
+    for path in image_files.FOLDER.rglob("*"):
+        if path.is_file():
+            assert "://" not in path.read_text(encoding="utf-8"), path

@@ -141,7 +141,7 @@ def _subagent(meta: Mapping[str, object]) -> str | None:
 def _ids(kind: object, payload: Mapping[str, object]) -> list[str]:
     if kind == "token_usage_record":
         found: tuple[object, ...] = (payload.get("response_id"),)
-    elif kind == "response_item" and payload.get("role") not in ("user", "developer"):
+    elif kind == "response_item" and "output" not in payload and payload.get("role") not in ("user", "developer"):
         found = (payload.get("id"), payload.get("call_id"))
     else:
         found = ()

@@ -63,6 +63,9 @@ class ReplySource(Protocol):
             ProviderFailed
         """
 
+    async def close(self) -> None:
+        """Let go of connections; called once, in the event loop of ``open``."""
+
 
 class Upstream(Frozen):
     """A provider's address and how to log in."""

@@ -1,15 +1,163 @@
-"""Stub of the lead's: the gateway helper replaces this file."""
+"""Replies from the provider itself, over HTTP."""
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
 
-from curation_sandbox.gateway.desk import Reply, Upstream
+import httpx
+
+from curation_sandbox.gateway.desk import ProviderFailed, Reply, ReplyCut, Upstream
 from curation_sandbox.gateway.exchange import Ask
+
+TRANSIENT: Final = frozenset((408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529))
+"""Statuses after which the same request may succeed; 529 is Anthropic's *overloaded*, the 520s are Cloudflare's."""
+OURS: Final = frozenset((401, 403, 407))
+"""The key or the way to the provider is wrong, which is no fault of the agent's."""
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How long a provider may fail before it counts as failed."""
+
+    tries: int = 6
+    first_seconds: float = 1.0
+    """Wait after the first failure; doubled with each one, and shortened at random by up to a quarter."""
+    longest_seconds: float = 60.0
+    """Cap on one wait, also on what ``retry-after`` asks for."""
 
 
 class HttpSource:
-    def __init__(self, upstream: Upstream) -> None: ...
+    """``ReplySource`` of a provider. Belongs to the event loop that first uses it."""
 
-    def open(self, ask: Ask) -> AbstractAsyncContextManager[Reply]:
-        raise NotImplementedError
+    def __init__(
+        self,
+        upstream: Upstream,
+        retry: Retry | None = None,
+        *,
+        read_seconds: float = 1800.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """Args:
+        read_seconds: longest silence of the provider; a model can think for minutes before its first word.
+        """
+        self._upstream = upstream
+        self._retry = retry or Retry()
+        self._timeout = httpx.Timeout(connect=20.0, read=read_seconds, write=120.0, pool=None)
+        self._transport = transport
+        self._client: httpx.AsyncClient | None = None
+
+    @asynccontextmanager
+    async def open(self, ask: Ask) -> AsyncIterator[Reply]:
+        response, pieces, first, tries = await self._answer(ask)
+        try:
+            headers = {name: self._redact(value) for name, value in response.headers.items()}
+            yield Reply(response.status_code, headers, self._body(pieces, first), tries)
+        finally:
+            await response.aclose()
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+
+    # -- inside --------------------------------------------------------------------------------------
+
+    async def _answer(self, ask: Ask) -> tuple[httpx.Response, AsyncIterator[bytes], bytes, int]:
+        """A reply whose first bytes are there; what fails before them is tried again.
+
+        Raises:
+            ProviderFailed
+        """
+        status, why = 0, ""
+        for attempt in range(1, self._retry.tries + 1):
+            wait = ""
+            try:
+                response = await self._http().send(self._request(ask), stream=True)
+                status, wait = response.status_code, response.headers.get("retry-after", "")
+                if status not in TRANSIENT | OURS:
+                    pieces = response.aiter_bytes()
+                    return response, pieces, await anext(pieces, b""), attempt
+                why = f"HTTP {status}"
+                await response.aclose()
+            except httpx.HTTPError as error:
+                status, why = 0, _reason(error)
+            if status in OURS:
+                message = f"the provider refuses the harness's key or account (HTTP {status})"
+                raise ProviderFailed(message, status=status, tries=attempt)
+            if attempt < self._retry.tries:
+                await asyncio.sleep(self._pause(attempt, wait))
+        message = f"the model provider failed {self._retry.tries} times, at last: {why}"
+        raise ProviderFailed(message, status=status, tries=self._retry.tries)
+
+    async def _body(self, pieces: AsyncIterator[bytes], first: bytes) -> AsyncIterator[bytes]:
+        redactor = Redactor(self._key())
+        try:
+            yield redactor.feed(first)
+            async for piece in pieces:
+                yield redactor.feed(piece)
+        except httpx.HTTPError as error:
+            raise ReplyCut(_reason(error)) from None
+        yield redactor.rest()
+
+    def _http(self) -> httpx.AsyncClient:
+        if self._client is None:
+            self._client = httpx.AsyncClient(
+                timeout=self._timeout,
+                transport=self._transport,
+                follow_redirects=False,  # the key goes to the configured address only
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=32),
+            )
+        return self._client
+
+    def _request(self, ask: Ask) -> httpx.Request:
+        headers = dict(ask.headers)
+        key = self._key()
+        if self._upstream.auth == "x-api-key":
+            headers["x-api-key"] = key
+        elif self._upstream.auth == "bearer":
+            headers["authorization"] = f"Bearer {key}"
+        url = self._upstream.base_url + ask.path
+        return self._http().build_request(ask.method, url, headers=headers, content=ask.body)
+
+    def _pause(self, attempt: int, retry_after: str) -> float:
+        asked = float(retry_after) if retry_after.isdigit() else 0.0
+        own = self._retry.first_seconds * 2.0 ** (attempt - 1) * random.uniform(0.75, 1.0)
+        return min(max(asked, own), self._retry.longest_seconds)
+
+    def _key(self) -> str:
+        return self._upstream.key.get_secret_value() if self._upstream.key else ""
+
+    def _redact(self, text: str) -> str:
+        key = self._key()
+        return text.replace(key, "*" * len(key)) if key else text
+
+
+class Redactor:
+    """Blots the key out of a reply that repeats it, also where it is split over pieces."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key.encode()
+        self._held = b""
+
+    def feed(self, piece: bytes) -> bytes:
+        """The next bytes to pass on; an end that could begin the key is held back."""
+        if not self._key:
+            return piece
+        data = (self._held + piece).replace(self._key, b"*" * len(self._key))
+        lengths = range(min(len(self._key) - 1, len(data)), 0, -1)
+        keep = next((n for n in lengths if self._key.startswith(data[-n:])), 0)
+        self._held = data[len(data) - keep :]
+        return data[: len(data) - keep]
+
+    def rest(self) -> bytes:
+        held, self._held = self._held, b""
+        return held
+
+
+def _reason(error: httpx.HTTPError) -> str:
+    """The kind of failure; its text could quote addresses with credentials."""
+    return type(error).__name__

@@ -17,6 +17,13 @@ Given = dict[str, Any]
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
+def called(code: int) -> None:
+    """Raises what a call of the C library failed with."""
+    if code < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
 def mounts(given: Given) -> dict[str, str]:
     """Making the pool and what else is read-only writable, and writing there."""
     remount, bind, readwrite = 32, 4096, 0

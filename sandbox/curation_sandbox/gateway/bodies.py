@@ -1,0 +1,139 @@
+"""Request bodies: read with a bound on every one and on all together, unpacked, parsed strictly."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import zstandard
+from starlette.requests import ClientDisconnect, Request
+
+from curation_sandbox.submit_guard import strict_json
+
+MAX_BODY: Final = 32 * 2**20
+"""Bytes of one body, packed or not; a million tokens are a few megabytes."""
+_PIECE: Final = 2**18
+
+
+class BodyRefused(Exception):
+    """The body cannot be taken; the message is for the agent."""
+
+    def __init__(self, status: int, message: str, body: bytes = b"") -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = body
+        """What there is of it."""
+
+
+class BodyRoom:
+    """Memory for the bodies of all requests under way."""
+
+    def __init__(self, total: int) -> None:
+        self._free = total
+
+    @contextmanager
+    def share(self) -> Iterator[BodyShare]:
+        share = BodyShare(self)
+        try:
+            yield share
+        finally:
+            self._free += share.taken
+
+    def take(self, size: int) -> None:
+        if size > self._free:
+            raise BodyRefused(503, "too many large requests are under way; try again later")
+        self._free -= size
+
+
+class BodyShare:
+    """What one request takes of the room."""
+
+    def __init__(self, room: BodyRoom) -> None:
+        self._room = room
+        self.taken = 0
+
+    def take(self, size: int) -> None:
+        """Raises:
+        BodyRefused: nothing is left.
+        """
+        self._room.take(size)
+        self.taken += size
+
+
+async def read(request: Request, share: BodyShare) -> bytes:
+    """The body, unpacked.
+
+    Raises:
+        BodyRefused: too large, in an encoding that is not taken, or damaged.
+        ClientDisconnect: the client hung up.
+    """
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", "gzip", "zstd"):
+        raise BodyRefused(415, f"content-encoding {encoding[:40]!r} is not taken; gzip, zstd and none are")
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > MAX_BODY:
+        raise BodyRefused(413, f"a request may have {MAX_BODY} bytes at most")
+    packed = bytearray()
+    async for piece in request.stream():
+        share.take(len(piece))
+        packed += piece
+        if len(packed) > MAX_BODY:
+            raise BodyRefused(413, f"a request may have {MAX_BODY} bytes at most", bytes(packed[:_PIECE]))
+    if encoding == "identity":
+        return bytes(packed)
+    try:
+        return _unpacked(bytes(packed), encoding, share)
+    except (zlib.error, zstandard.ZstdError, EOFError) as error:
+        raise BodyRefused(400, f"the body is no whole {encoding} data: {error}") from None
+
+
+def _unpacked(packed: bytes, encoding: str, share: BodyShare) -> bytes:
+    """Piece by piece, so that a small body that unpacks to a huge one is seen before it is there."""
+    out = bytearray()
+    for piece in _unzipped(packed) if encoding == "gzip" else _unzstd(packed):
+        share.take(len(piece))
+        out += piece
+        if len(out) > MAX_BODY:
+            raise BodyRefused(413, f"a request may unpack to {MAX_BODY} bytes at most")
+    return bytes(out)
+
+
+def _unzipped(packed: bytes) -> Iterator[bytes]:
+    reader = zlib.decompressobj(wbits=31)
+    yield reader.decompress(packed, _PIECE)
+    while reader.unconsumed_tail:
+        yield reader.decompress(reader.unconsumed_tail, _PIECE)
+    yield reader.flush(_PIECE)
+    if not reader.eof or reader.unused_data:
+        raise EOFError("it is cut off, or something follows it")
+
+
+def _unzstd(packed: bytes) -> Iterator[bytes]:
+    # a frame can ask for a window of gigabytes
+    reader = zstandard.ZstdDecompressor(max_window_size=MAX_BODY).decompressobj()
+    for start in range(0, len(packed), 4096):
+        if reader.eof:
+            raise EOFError("something follows it")
+        yield reader.decompress(packed[start : start + 4096])
+    if not reader.eof:
+        raise EOFError("it is cut off")
+
+
+def parse(body: bytes) -> dict[str, Any]:
+    """The body as a JSON object.
+
+    Raises:
+        BodyRefused: it is none, or could be read in two ways.
+    """
+    try:
+        tree = strict_json(body)
+    except ValueError as error:
+        raise BodyRefused(400, str(error), body) from None
+    if not isinstance(tree, dict):
+        raise BodyRefused(400, "the body must be a JSON object", body)
+    return tree
+
+
+__all__ = ["MAX_BODY", "BodyRefused", "BodyRoom", "BodyShare", "ClientDisconnect", "parse", "read"]

@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+"""Starts an agent's program: puts files into HOME, relays a loopback port to the gateway's socket, passes signals on.
+
+    python3 -I start.py [--files DIR] [--relay PORT] -- PROGRAM [ARGUMENT…]
+
+The exit status is the program's (128 + signal if it was killed).
+"""
+
+# One file, standard library only, Python >= 3.11: it is mounted read-only into containers.
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+GATEWAY = "/run/curation/llm.sock"
+PIECE = 64 * 1024
+CONNECTIONS = 128
+"""Open at a time; further ones wait in the listener's queue."""
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description="Starts an agent's program.")
+    parser.add_argument("--files", type=Path, help="folder whose files are copied into HOME")
+    parser.add_argument("--relay", type=int, metavar="PORT", help="loopback port relayed to the model gateway")
+    parser.add_argument("command", nargs="+")
+    given = parser.parse_args(arguments)
+    if given.files is not None:
+        copy_files(given.files, Path(os.environ["HOME"]))
+    if given.relay is not None:
+        listening = threading.Event()
+        threading.Thread(target=lambda: asyncio.run(relay(given.relay, listening)), daemon=True).start()
+        if not listening.wait(10):
+            sys.stderr.write(f"start: cannot listen on 127.0.0.1:{given.relay}\n")
+            return 125
+    return run(given.command)
+
+
+def run(command: list[str]) -> int:
+    try:
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    except OSError as error:
+        sys.stderr.write(f"start: {command[0]} cannot be run: {error.strerror}\n")
+        return 127
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda caught, frame: child.send_signal(caught))
+    code = child.wait()
+    return 128 - code if code < 0 else code
+
+
+# -- files -------------------------------------------------------------------------------------------
+
+
+def copy_files(source: Path, home: Path) -> None:
+    """Copy every regular file below ``source`` to the same place below ``home``. What an earlier turn may have put
+    there (links, folders of that name) is replaced, never followed."""
+    root = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
+    for path in sorted(source.rglob("*")):
+        if path.is_file():
+            write(root, path.relative_to(source).parts, path.read_bytes())
+    os.close(root)
+
+
+def write(root: int, parts: tuple[str, ...], content: bytes) -> None:
+    folder = os.dup(root)
+    for part in parts[:-1]:
+        inner = enter(folder, part)
+        os.close(folder)
+        folder = inner
+    name = parts[-1]
+    scratch = f".{name}.curation"
+    clear(folder, scratch)
+    number = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder)
+    with os.fdopen(number, "wb") as file:
+        file.write(content)
+    try:
+        os.rename(scratch, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except OSError:  # a folder stands in its place
+        put_aside(folder, name)
+        os.rename(scratch, name, src_dir_fd=folder, dst_dir_fd=folder)
+    os.close(folder)
+
+
+def enter(folder: int, name: str) -> int:
+    """Open the folder of this name, made anew if something else has it."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+    try:
+        return os.open(name, flags, dir_fd=folder)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        put_aside(folder, name)
+    os.mkdir(name, 0o700, dir_fd=folder)
+    return os.open(name, flags, dir_fd=folder)
+
+
+def clear(folder: int, name: str) -> None:
+    try:
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(found.st_mode):
+        put_aside(folder, name)
+    else:
+        os.unlink(name, dir_fd=folder)
+
+
+def put_aside(folder: int, name: str) -> None:
+    os.rename(name, f"{name}.{os.urandom(4).hex()}.aside", src_dir_fd=folder, dst_dir_fd=folder)
+
+
+# -- the relay ---------------------------------------------------------------------------------------
+
+
+async def relay(port: int, listening: threading.Event) -> None:
+    """Pass every connection to ``127.0.0.1:port`` on to the gateway's socket, byte for byte."""
+    free = asyncio.Semaphore(CONNECTIONS)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async with free:
+            try:
+                up_reader, up_writer = await asyncio.open_unix_connection(GATEWAY, limit=PIECE)
+            except OSError:  # the gateway is gone: the program sees a connection that ends
+                writer.close()
+                return
+            up = asyncio.create_task(pump(reader, up_writer))
+            try:
+                await pump(up_reader, writer)  # once the gateway has ended its side nothing is to come
+            finally:
+                up.cancel()
+                up_writer.close()
+                writer.close()
+
+    # asyncio sets TCP_NODELAY: else a small last segment would wait for the acknowledgement of the one before it
+    server = await asyncio.start_server(serve, "127.0.0.1", port, limit=PIECE, backlog=1024)
+    listening.set()
+    async with server:
+        await server.serve_forever()
+
+
+async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(PIECE):
+            writer.write(data)
+            await writer.drain()
+        if writer.can_write_eof():
+            writer.write_eof()
+    except OSError:
+        pass
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
