@@ -53,7 +53,7 @@ def test_request_smuggling(trial: Trial) -> None:
     taken = {name: both for name, both in answers.items() if any(200 <= one["status"] < 300 for one in both)}
     assert not taken
     assert not [asked for asked in trial.attacked() if "smuggled" in asked.query + asked.path]
-    assert not [entry for entry in trial.exchanges if "smuggled" in entry.path and entry.outcome == "ok"]
+    assert not [entry for entry in trial.exchanges if "smuggled" in entry.path]
 
 
 @pytest.mark.parametrize("via", [0, 1], ids=["relay", "socket"])

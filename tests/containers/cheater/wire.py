@@ -22,7 +22,7 @@ def both(raw: bytes) -> list[dict[str, int]]:
 
 
 def smuggling(given: Given) -> dict[str, list[dict[str, int]]]:
-    """Two requests where one reader sees one: the second, which asks for ``?smuggled=…``, must never be taken."""
+    """Two requests where one reader sees one: the second, which asks for ``/v1/smuggled-…``, must never be taken."""
     return {name: both(raw) for name, raw in _ambiguous().items()}
 
 
@@ -73,7 +73,7 @@ def _ambiguous() -> dict[str, bytes]:
 
 
 def _inner(name: str) -> bytes:
-    return f"GET /v1/models?smuggled={name.replace(' ', '-')} HTTP/1.1\r\nHost: gateway\r\n\r\n".encode()
+    return f"GET /v1/smuggled-{name.replace(' ', '-')} HTTP/1.1\r\nHost: gateway\r\n\r\n".encode()
 
 
 def _pair(name: str, head: str, body: bytes = b"{}  ") -> bytes:
