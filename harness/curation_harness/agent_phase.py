@@ -189,7 +189,10 @@ class AgentPhase:
     def _spoken_since(self, start: Event, until: int | None = None) -> bool:
         """Whether the model has answered in the conversation that began with ``start``."""
         return any(
-            event.data["outcome"] == "ok" and event.seq > start.seq and (until is None or event.seq < until)
+            event.data["outcome"] == "ok"
+            and event.data["status"] == 200
+            and event.seq > start.seq
+            and (until is None or event.seq < until)
             for event in self.record.events.of("model-call")
         )
 

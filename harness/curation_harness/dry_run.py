@@ -85,7 +85,7 @@ def _model(plan: Plan) -> Iterator[Check]:
     if plan.model is None:
         return
     try:
-        providers.require_models(plan.model, probe(providers.upstream(plan.model)))
+        providers.require_models(plan.model, probe(providers.upstream(plan.model), plan.model.wire))
     except CurationError as error:
         yield Check("model", False, str(error).replace("\n", " "))
     else:
@@ -96,7 +96,7 @@ def _lines(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     task, agent, drawn = plan["task"], plan["agent"], plan["seeds"]
     yield "run", f"{plan['runs']}/{plan['run_id']}"
     yield "task", f"{task['name']}: {task['title']}"
-    yield "agent", f"{agent['name']}: {shlex.join(agent['command'])}"
+    yield "agent", f"{agent['name']}: {shlex.join(map(_short, agent['command']))}"
     if agent["options"]:
         yield "agent's options", _pairs(agent["options"])
     if model := plan["model"]:
@@ -113,6 +113,12 @@ def _lines(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "worker", _pairs(task["workers"])
     yield "benchmarks", ", ".join(task["benchmarks"])
     yield "recipe", _pairs(task["recipe"])
+
+
+def _short(word: str) -> str:
+    """A prompt is an argument of some agents' programs."""
+    first = word.split("\n", 1)[0]
+    return first if len(first) <= 80 and first == word else f"{first[:80]} …"
 
 
 def _pairs(values: Mapping[str, Any]) -> str:

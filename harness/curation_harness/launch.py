@@ -57,9 +57,9 @@ def launch(options: LaunchOptions, registry: Registry, watcher: Watcher) -> Outc
     first = plan.agent_launch(task_assets.folder(options.cache, plan.task))
     if first.interactive and not sys.stdin.isatty():
         raise OptionInvalid(f"agent {plan.agent.name} needs a terminal", hint="Run it from one, without --json.")
+    line = model_line(plan.model, plan.agent, watcher)
     watcher.step("checking the engine and the image")
     find_image(first.image)
-    line = model_line(plan.model, plan.agent, watcher)
     machine.require(plan)
     watcher.step(f"making or checking the files of task {plan.task.name}")
     assets = task_assets.ensure(options.cache, plan.task, watcher.progress)
@@ -129,7 +129,7 @@ def model_line(used: ModelUsed | None, agent: Agent, watcher: Watcher) -> ModelL
         return None
     upstream = providers.upstream(used)
     watcher.step(f"asking {used.provider} ({used.base_url}) for its models")
-    providers.require_models(used, probe(upstream))
+    providers.require_models(used, probe(upstream, used.wire))
     return ModelLine(used=used, pins=providers.pins(used, agent), source=HttpSource(upstream))
 
 

@@ -7,34 +7,31 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 MAX_BYTES: Final = 256 * 2**20
-"""Of all files of a turn together; what comes after is left out."""
+"""Of all files of all turns of a run together; what comes after is left out."""
 MAX_FILES: Final = 1000
+"""Of one turn."""
 MAX_SEEN: Final = 100_000
 """Files of a home that are looked at."""
+_PIECE: Final = 2**20
 
 
 def keep(home: Path, patterns: Sequence[str], target: Path) -> None:
     """Copy what matches (shell patterns relative to ``home``, ``*`` not crossing ``/``) to the same paths below
-    ``target``. Regular files only: no link is followed.
+    ``target``, which stands beside those of earlier turns. Regular files only: no link is followed.
 
     Raises:
         OSError: the record's disk is full.
     """
-    room = MAX_BYTES
-    for count, name in enumerate(_matching(home, patterns)):
-        if count >= MAX_FILES or room <= 0:
+    room = MAX_BYTES - sum(path.stat().st_size for path in target.parent.rglob("*") if path.is_file())
+    for name in islice(_matching(home, patterns), MAX_FILES):
+        if room <= 0:
             return
-        data = _read(home / name, room)
-        if data is None:
-            continue
-        room -= len(data)
-        place = target / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(data)
+        room -= _copy(home / name, target / name, room)
 
 
 def _matching(home: Path, patterns: Sequence[str]) -> Iterator[Path]:
@@ -57,13 +54,18 @@ def _begins(path: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
     return len(path) <= len(pattern) and all(map(fnmatchcase, path, pattern))
 
 
-def _read(path: Path, room: int) -> bytes | None:
-    """A regular file's content, up to ``room`` bytes; None for anything else."""
+def _copy(source: Path, target: Path, room: int) -> int:
+    """Copy a regular file, up to ``room`` bytes of it; how many it were. Anything else is passed by."""
     try:
-        number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        number = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
-        return None
+        return 0
     with os.fdopen(number, "rb") as file:
         if not stat.S_ISREG(os.fstat(number).st_mode):
-            return None
-        return file.read(room)
+            return 0
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copied = 0
+        with target.open("wb") as copy:  # piece by piece: a file without content can have any length
+            while copied < room and (piece := file.read(min(_PIECE, room - copied))):
+                copied += copy.write(piece)
+        return copied

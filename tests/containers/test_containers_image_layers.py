@@ -11,8 +11,9 @@ from typing import Final
 import pytest
 from image_shell import in_image
 
-from curation_sandbox import image_builder, image_files, images
-from curation_sandbox.engine import Engine
+from curation_sandbox import bootstrap, image_builder, image_files, images
+from curation_sandbox.build_log import BuildLog
+from curation_sandbox.engine import LABEL, Engine
 from curation_sandbox.image_files import BASE
 
 OURS: Final = image_files.REPOSITORY
@@ -54,3 +55,29 @@ def test_base_built_again_from_the_same_packages_has_the_same_layers(engine: Eng
     if in_image(BASE, listing, repository=aside) != there:
         pytest.skip("Debian's packages moved on since the base image was built")
     assert layers(engine, tag(aside, BASE)) == layers(engine, tag(OURS, BASE))
+
+
+@pytest.fixture
+def plain_debian(engine: Engine, aside: str, tmp_path: Path) -> Iterator[str]:
+    """A Debian without anything more, as a registry's ``debian:trixie-slim`` is."""
+    if (reason := bootstrap.why_not()) is not None:
+        pytest.skip(reason)
+    archive = tmp_path / "debian.tar"
+    bootstrap.bootstrap(["base-files"], archive, tag(aside, "debian"), BuildLog("debian", lambda line: None))
+    with archive.open("rb") as file:
+        engine.load_image(file)
+    yield tag(aside, "debian")
+    engine.remove_image(tag(aside, "debian"))
+
+
+def test_base_on_a_plain_debian_built_twice_has_the_same_layers(
+    engine: Engine, aside: str, plain_debian: str
+) -> None:
+    """Here apt installs the packages in a step of its own; then pip's step and the user's."""
+    (first,) = images.build([BASE], lambda line: None, base=plain_debian)
+    found = layers(engine, first.tag)
+    assert found[0] == layers(engine, plain_debian)[0]
+    assert "git version" in in_image(BASE, "git --version; python3 -c 'import pandas'", repository=aside)
+    (second,) = images.build([BASE], lambda line: None, base=plain_debian, force=True)
+    assert second.labels[f"{LABEL}.start"] == plain_debian
+    assert layers(engine, second.tag) == found

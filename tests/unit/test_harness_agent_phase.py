@@ -128,7 +128,7 @@ class Stage:
 
     def spoken(self, outcome: str = "ok") -> None:
         """The model answered."""
-        call = {"id": 1, "outcome": outcome, "tokens": 1, "dollars": 0.0, "seconds": 0.0}
+        call = {"id": 1, "outcome": outcome, "status": 200, "tokens": 1, "dollars": 0.0, "seconds": 0.0}
         self.loop.record.events.append("model-call", **call)
 
     def kinds(self) -> list[str]:

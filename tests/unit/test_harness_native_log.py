@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ def home_with(folder: Path, **files: bytes) -> Path:
 
 
 def kept(folder: Path) -> dict[str, bytes]:
-    place = folder / "kept"
+    place = folder / "kept" / "turn-001"
     return {str(path.relative_to(place)): path.read_bytes() for path in sorted(place.rglob("*")) if path.is_file()}
 
 
@@ -35,7 +36,7 @@ def test_what_matches_is_copied_and_nothing_else(tmp_path: Path):
             "a.jsonl": b"4",
         },
     )
-    native_log.keep(home, PATTERNS, tmp_path / "kept")
+    native_log.keep(home, PATTERNS, tmp_path / "kept" / "turn-001")
     assert kept(tmp_path) == {".claude/projects/w/a.jsonl": b"1"}
 
 
@@ -45,7 +46,7 @@ def test_a_link_to_a_file_of_the_host_is_not_followed(tmp_path: Path):
     home = home_with(tmp_path, **{".claude/projects/w/real.jsonl": b"1"})
     (home / ".claude/projects/w/link.jsonl").symlink_to(secret)
     (home / ".claude/projects/hard").symlink_to(tmp_path)
-    native_log.keep(home, PATTERNS, tmp_path / "kept")
+    native_log.keep(home, PATTERNS, tmp_path / "kept" / "turn-001")
     assert kept(tmp_path) == {".claude/projects/w/real.jsonl": b"1"}
 
 
@@ -55,14 +56,14 @@ def test_a_linked_folder_on_the_way_is_not_followed(tmp_path: Path):
     (outside / "x.jsonl").write_bytes(b"of the host")
     (tmp_path / "home" / ".claude").mkdir(parents=True)
     (tmp_path / "home" / ".claude" / "projects").symlink_to(tmp_path / "outside")
-    native_log.keep(tmp_path / "home", PATTERNS, tmp_path / "kept")
+    native_log.keep(tmp_path / "home", PATTERNS, tmp_path / "kept" / "turn-001")
     assert kept(tmp_path) == {}
 
 
 def test_a_pipe_that_never_answers_does_not_hold_the_run_up(tmp_path: Path):
     home = home_with(tmp_path, **{".claude/projects/w/real.jsonl": b"1"})
     os.mkfifo(home / ".claude/projects/w/pipe.jsonl")
-    native_log.keep(home, PATTERNS, tmp_path / "kept")
+    native_log.keep(home, PATTERNS, tmp_path / "kept" / "turn-001")
     assert kept(tmp_path) == {".claude/projects/w/real.jsonl": b"1"}
 
 
@@ -71,12 +72,30 @@ def test_sizes_and_numbers_are_bounded(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(native_log, "MAX_FILES", 3)
     home = home_with(tmp_path, **{f".claude/projects/w/{n}.jsonl": b"x" * 4 for n in range(9)})
     (home / ".claude/projects/w/0.jsonl").write_bytes(b"y" * 8)
-    native_log.keep(home, PATTERNS, tmp_path / "kept")
+    native_log.keep(home, PATTERNS, tmp_path / "kept" / "turn-001")
     assert [len(data) for data in kept(tmp_path).values()] == [8, 2]
 
 
 def test_names_that_are_no_text_are_copied_too(tmp_path: Path):
     home = home_with(tmp_path, **{".claude/projects/w/real.jsonl": b"1"})
     (home / ".claude/projects/w" / os.fsdecode(b"\xff\n.jsonl")).write_bytes(b"2")
-    native_log.keep(home, PATTERNS, tmp_path / "kept")
+    native_log.keep(home, PATTERNS, tmp_path / "kept" / "turn-001")
     assert sorted(kept(tmp_path).values()) == [b"1", b"2"]
+
+
+def test_all_turns_of_a_run_share_the_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(native_log, "MAX_BYTES", 10)
+    home = home_with(tmp_path, **{".claude/projects/w/a.jsonl": b"x" * 8})
+    native_log.keep(home, PATTERNS, tmp_path / "kept" / "turn-000")
+    native_log.keep(home, PATTERNS, tmp_path / "kept" / "turn-001")
+    assert [len(data) for data in kept(tmp_path).values()] == [2]
+
+
+def test_a_file_without_content_but_with_a_length_takes_no_memory(tmp_path: Path):
+    home = home_with(tmp_path, **{".claude/projects/w/a.jsonl": b""})
+    os.truncate(home / ".claude/projects/w/a.jsonl", 200 * 2**20)
+    tracemalloc.start()
+    native_log.keep(home, PATTERNS, tmp_path / "kept" / "turn-001")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 16 * 2**20

@@ -26,15 +26,20 @@ def doctor(image: str, base_url: str | None, as_json: bool) -> None:
     Starts a container and looks around from inside, and asks each model provider whose key is here whether the key is
     good. Exit code 1 if something is missing that runs need.
     """
-    found = [*conformance.examine(image), *providers.examine(base_url)]
+    found, models = conformance.examine(image), list(providers.examine(base_url))
     if as_json:
-        click.echo(json.dumps([one.model_dump() for one in found], indent=1))
+        click.echo(json.dumps([one.model_dump() for one in (*found, *models)], indent=1))
     else:
-        _print(found)
+        _print(found, "weaker")
+        click.echo(f"\n{_verdict(found)}\n")
+        _print(models, "no")
+        usable = sum(one.holds for one in models)
+        click.echo(f"\n{usable} of {len(models)} model providers can be used; an agent with a model needs one.")
     sys.exit(0 if all(one.holds for one in found if one.required) else 1)
 
 
-def _print(found: list[Property]) -> None:
+def _print(found: list[Property], otherwise: str) -> None:
+    """``otherwise``: the word for what does not hold and is not required."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
@@ -43,16 +48,14 @@ def _print(found: list[Property]) -> None:
         detail = Text(one.detail)
         if not one.holds and one.fix:
             detail.append(f"\n→ {one.fix}", style="bold")
-        table.add_row(_mark(one), Text(one.name), detail)
+        table.add_row(_mark(one, otherwise), Text(one.name), detail)
     stdout().print(table)
-    click.echo()
-    click.echo(_verdict(found))
 
 
-def _mark(one: Property) -> Text:
+def _mark(one: Property, otherwise: str) -> Text:
     if one.holds:
         return Text("holds", style="green")
-    return Text("MISSING", style="red") if one.required else Text("weaker", style="yellow")
+    return Text("MISSING", style="red") if one.required else Text(otherwise, style="yellow")
 
 
 def _verdict(found: list[Property]) -> str:

@@ -87,6 +87,7 @@ def call_event(entry: ExchangeEntry) -> dict[str, JsonValue]:
     return {
         "id": entry.id,
         "outcome": entry.outcome,
+        "status": entry.status,
         "tokens": entry.tokens,
         "dollars": entry.dollars or 0.0,
         "seconds": round(entry.seconds, 3),

@@ -9,8 +9,11 @@ import httpx
 
 from curation_sandbox.errors import KeyRefused, ProviderUnreachable
 from curation_sandbox.gateway.desk import Upstream
+from curation_sandbox.gateway.wires import ENDPOINTS, Wire
 
 SECONDS: Final = 10.0
+
+_NO_LIST: Final = (404, 405, 501)
 
 
 @dataclass(frozen=True)
@@ -21,8 +24,9 @@ class ProbeResult:
     """Names of its models; None: it does not list them."""
 
 
-def probe(upstream: Upstream, transport: httpx.BaseTransport | None = None) -> ProbeResult:
-    """Ask for the list of models with the key.
+def probe(upstream: Upstream, wire: Wire | None = None, transport: httpx.BaseTransport | None = None) -> ProbeResult:
+    """Ask for the list of models with the key; where there is none, try the wire's own address with an empty request,
+    which costs nothing and generates nothing.
 
     Raises:
         ProviderUnreachable: no answer, or one that is none of a model provider.
@@ -34,7 +38,13 @@ def probe(upstream: Upstream, transport: httpx.BaseTransport | None = None) -> P
     headers = logins[upstream.auth]
     try:
         with httpx.Client(timeout=SECONDS, transport=transport, follow_redirects=False) as client:
-            answer = client.get(url, headers={**headers, "anthropic-version": "2023-06-01"}, params={"limit": "1000"})
+            headers["anthropic-version"] = "2023-06-01"
+            answer = client.get(url, headers=headers, params={"limit": "1000"})
+            if answer.status_code in _NO_LIST and wire is not None:
+                url = upstream.base_url + next(known.path for known in ENDPOINTS if known.wire is wire)
+                answer = client.post(url, headers=headers, json={})
+                if answer.status_code in (400, 422):
+                    return ProbeResult(models=None)
     except httpx.HTTPError as error:
         raise ProviderUnreachable(
             f"provider {upstream.provider} cannot be reached at {upstream.base_url}: {type(error).__name__}",
@@ -45,7 +55,7 @@ def probe(upstream: Upstream, transport: httpx.BaseTransport | None = None) -> P
             f"provider {upstream.provider} ({upstream.base_url}) refuses the key (HTTP {answer.status_code})",
             hint="Check the key in its variable; `harness doctor` tells which keys are good.",
         )
-    if answer.status_code in (404, 405, 501):
+    if answer.status_code in _NO_LIST and wire is None:
         return ProbeResult(models=None)
     if answer.status_code != 200:
         raise ProviderUnreachable(

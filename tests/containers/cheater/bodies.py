@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import struct
-import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from talk import connect, heard, message, request, say
+from talk import at_once, connect, heard, message, request, say
 
 Given = dict[str, Any]
 GB = 2**30
 PIECE = b" " * 65536
-
-
-def at_once(acts: Iterable[Callable[[], Any]]) -> list[Any]:
-    """What each returned; all run at the same time."""
-    found: list[Any] = []
-    threads = [threading.Thread(target=lambda act=act: found.append(act())) for act in acts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return found
 
 
 def pour(head: bytes, pieces: Iterable[bytes], via: str, seconds: float = 60) -> dict[str, int]:
@@ -164,4 +152,6 @@ def _shapes() -> dict[str, tuple[bytes, bytes, bytes]]:
         "many blocks": (plain.rsplit(b'"tree"', 1)[0] + b"[", b'{"type":"text","text":"a"},', b"]}]}"),
         "many tools": (plain + b', "tools": [', b'{"name":"t","input_schema":{}},', b"]}"),
         "no object": (b"[", b"0,", b"0]"),
+        "one wide letter": (plain + ', "metadata": "\U0001f600'.encode(), b"a" * 1024, b'"}'),
+        "a wide text": (plain.rsplit(b'"tree"', 1)[0] + '"\U0001f600'.encode(), b"a" * 1024, b'"}]}'),
     }

@@ -7,7 +7,8 @@ import json
 import re
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -100,3 +101,9 @@ def honest(text: str, seconds: float = 60) -> bool:
             return False
         time.sleep(0.5)
     return False
+
+
+def at_once(acts: Iterable[Callable[[], Any]], most: int = 64) -> list[Any]:
+    """What each returned, in order; so many run at the same time."""
+    with ThreadPoolExecutor(most) as pool:
+        return [future.result() for future in [pool.submit(act) for act in acts]]

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from talk import SOCKETS, message, request, say
+from talk import at_once, message, request, say
 
 Given = dict[str, Any]
 FAR = "evil.example"
 """Never to be seen by the provider."""
 
 
-def both(raw: bytes) -> list[dict[str, int]]:
-    """What came of it over the relay's port and over the socket."""
-    answers = [say(raw, via, seconds=8) for via in ("relay", "llm.sock")]
-    assert (SOCKETS / "llm.sock").exists()
-    return [{"status": answer.status, "replies": answer.replies} for answer in answers]
+def both_ways(requests: dict[str, bytes]) -> dict[str, list[dict[str, int]]]:
+    """What came of each over the relay's port and over the socket."""
+
+    def tried(raw: bytes) -> list[dict[str, int]]:
+        answers = [say(raw, via, seconds=8) for via in ("relay", "llm.sock")]
+        return [{"status": answer.status, "replies": answer.replies} for answer in answers]
+
+    return dict(zip(requests, at_once([lambda raw=raw: tried(raw) for raw in requests.values()], 12), strict=True))
 
 
 # ---------------------------------------------------------------- smuggling
@@ -23,7 +26,7 @@ def both(raw: bytes) -> list[dict[str, int]]:
 
 def smuggling(given: Given) -> dict[str, list[dict[str, int]]]:
     """Two requests where one reader sees one: the second, which asks for ``/v1/smuggled-…``, must never be taken."""
-    return {name: both(raw) for name, raw in _ambiguous().items()}
+    return both_ways(_ambiguous())
 
 
 def _ambiguous() -> dict[str, bytes]:
@@ -112,7 +115,7 @@ def oddities(given: Given) -> dict[str, list[dict[str, int]]]:
         "a chunk extension of 1 MB": _chunked(body, b";x=" + b"a" * 2**20),
         "endless trailers": _chunked(body)[:-2] + b"".join(b"x-%d: a\r\n" % n for n in range(100_000)) + b"\r\n",
     }
-    return {name: both(raw) for name, raw in found.items()}
+    return both_ways(found)
 
 
 def _chunked(body: bytes, extension: bytes = b"") -> bytes:
