@@ -61,6 +61,8 @@ class AgentPhase:
     done_at: Callable[[], float | None]
     """When ``curate done`` was called, on the monotonic clock."""
     tell_interruption: Callable[[], None]
+    patient: bool = True
+    """Whether to wait before the turn after a provider's failure; a recorded one does not get better."""
     _alive_at: float = field(default_factory=time.monotonic)
     """When the agent last gave a sign of life."""
     _final_at: float | None = None
@@ -157,7 +159,8 @@ class AgentPhase:
             self._outages += 1
             if self._outages > OUTAGES:
                 return None
-            self._sleep(OUTAGE_SECONDS * 2 ** (self._outages - 1))
+            if self.patient:
+                self._sleep(OUTAGE_SECONDS * 2 ** (self._outages - 1))
             return "provider"
         self._outages = 0
         used = sum(event.data["why"] != "provider" for event in self.record.events.of("agent-continued"))

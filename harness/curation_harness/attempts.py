@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from curation_harness import feedback
 from curation_harness.record.models import AttemptResult, Scores, Timings, Truth
@@ -15,6 +17,13 @@ from curation_plugins.api import Progress
 from curation_plugins.errors import WorkFailed
 from curation_plugins.selection import Selection, read_canonical
 from curation_sandbox.protocol import AttemptState, Feedback
+
+
+class Attempts(Protocol):
+    """What brings accepted attempts to their results."""
+
+    def run(self, n: int) -> None:
+        """Bring attempt ``n`` to its written result."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +112,35 @@ class AttemptRunner:
             return None
         selection = read_canonical(self.record.attempt_folder(n) / "selection.jsonl")
         return against_truth(selection, good, self.record.spec.task.submission.rows_max)
+
+
+@dataclass(frozen=True)
+class RecordedAttempts:
+    """Gives attempt n of a replay what attempt n of the recorded run got."""
+
+    record: RunRecord
+    """The replay's own."""
+    recorded: RunRecord
+    state: Callable[[int, AttemptState], None]
+
+    def run(self, n: int) -> None:
+        """Write the recorded result as this run's; where the recorded run has no such attempt, a failure of ours."""
+        self.record.events.append("attempt-started", n=n)
+        result = self.recorded.result(n)
+        if result is None:
+            failure = "the recorded run has no result of this attempt"
+            result = AttemptResult(n=n, status="failed", seed=self.record.spec.seeds.attempt, failure=failure)
+        for name in ("items-public.jsonl", "items-sealed.jsonl"):
+            items = self.recorded.attempt_folder(n) / name
+            if items.exists():
+                shutil.copyfile(items, self.record.attempt_folder(n) / name)
+        self.record.write_result(result)
+        if result.public is not None:
+            self.record.events.append("attempt-scored", n=n, mean=result.public.mean)
+        else:
+            failure = (result.failure or "failed").split(":")[0]
+            self.record.events.append("attempt-failed", n=n, failure=failure, refunded=result.refunded)
+        self.state(n, result.status)
 
 
 def against_truth(selection: Selection, good: Sequence[bool], rows_max: int) -> Truth:

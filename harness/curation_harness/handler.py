@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from curation_harness.attempts import AttemptRunner
+from curation_harness.attempts import Attempts
 from curation_harness.clock import AgentClock
 from curation_harness.record.events import now
 from curation_harness.record.models import AttemptResult, AttemptSubmission, Refusal
@@ -53,7 +53,7 @@ class RunHandler:
     assets: Path
     clock: AgentClock
     work: HostWork
-    attempts: AttemptRunner
+    attempts: Attempts
     signals: SignalDesk
     over: Callable[[], bool]
     """Whether the agent's part of the run is over."""

@@ -18,6 +18,8 @@ from curation_harness.record.models import ImageUsed, ModelUsed, ReferenceTable,
 from curation_harness.record.state import iterations_left, status
 from curation_harness.record.store import RunRecord
 from curation_harness.references import ReferenceRunner
+from curation_harness.replay.runner import Replayer
+from curation_harness.replay.verdict import Replay
 from curation_harness.rerun import Rerun, SubmissionRerunner
 from curation_harness.run import Parts, RunLoop
 from curation_harness.seat import ModelLine, Seat
@@ -116,6 +118,15 @@ def rerun_submissions(record: RunRecord, registry: Registry, cache: Path, epsilo
     ):
         trials = TrialRunner(task, assets, session)
         return SubmissionRerunner(record, trials, epsilon, watcher.progress).run()
+
+
+def replay(record: RunRecord, registry: Registry, cache: Path, watcher: Watcher) -> Replay:
+    """Run a recorded agent again, against the recorded replies and feedback: no key, no network, no training."""
+    task, assets = _task_of(record, registry, cache, watcher)
+    plan = _plan_of(record.spec, registry, task, record.folder.parent)
+    image = find_image(plan.agent_launch(assets).image)
+    with record.lock():
+        return Replayer(record, plan, image, assets, cache, watcher).run()
 
 
 def model_line(used: ModelUsed | None, agent: Agent, watcher: Watcher) -> ModelLine | None:

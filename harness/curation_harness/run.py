@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from curation_harness.agent_phase import AgentPhase
-from curation_harness.attempts import AttemptRunner
+from curation_harness.attempts import AttemptRunner, Attempts, RecordedAttempts
 from curation_harness.clock import AgentClock
 from curation_harness.handler import RunHandler
 from curation_harness.headline import HeadlineRunner
@@ -32,6 +32,7 @@ from curation_harness.watcher import Watcher
 from curation_harness.work import HostWork
 from curation_plugins.api import Engine, EngineSession, Scaffold, Task
 from curation_plugins.errors import WorkFailed
+from curation_sandbox.protocol import AttemptState
 
 POLL_SECONDS = 0.1
 STOP_SECONDS = 15.0
@@ -49,6 +50,8 @@ class Parts:
     assets: Path
     cache: Path
     watcher: Watcher
+    replayed: RunRecord | None = None
+    """In a replay: the recorded run, whose results are given instead of training and scoring."""
 
 
 class RunLoop:
@@ -111,6 +114,7 @@ class RunLoop:
             stopping=self._stop.is_set,
             done_at=lambda: self._done_at,
             tell_interruption=self._interrupted,
+            patient=self.parts.replayed is None,
         )
         try:
             phase.run()
@@ -193,13 +197,7 @@ class RunLoop:
 
     def _make_handler(self) -> RunHandler:
         parts, record = self.parts, self.record
-        self.attempts = AttemptRunner(
-            record=record,
-            trials=self.trials,
-            progress=parts.watcher.progress,
-            stopping=self._stop.is_set,
-            state=lambda n, state: self.handler.attempt_state(n, state),
-        )
+        self.attempts = self._attempts()
         signals = SignalDesk(
             record=record,
             task=parts.task,
@@ -220,6 +218,20 @@ class RunLoop:
             signals=signals,
             over=lambda: self._agent_over or self._done_at is not None or self._stop.is_set(),
             on_done=self._on_done,
+        )
+
+    def _attempts(self) -> Attempts:
+        def tell(n: int, state: AttemptState) -> None:
+            self.handler.attempt_state(n, state)
+
+        if self.parts.replayed is not None:
+            return RecordedAttempts(self.record, self.parts.replayed, tell)
+        return AttemptRunner(
+            record=self.record,
+            trials=self.trials,
+            progress=self.parts.watcher.progress,
+            stopping=self._stop.is_set,
+            state=tell,
         )
 
     def _queue_attempt(self, n: int) -> None:

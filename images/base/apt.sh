@@ -22,6 +22,8 @@ apt-get "$@" update -qq
 # shellcheck disable=SC2086 # a list of words is meant
 apt-get "$@" install -y -qq $missing >/dev/null
 apt-get clean
-# Lists, logs and caches carry the time of day.
-rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/cache/ldconfig/* /var/log/apt /var/log/*.log \
-    /var/cache/debconf/*-old /var/lib/dpkg/*-old /etc/*-
+# Lists, logs and caches carry the time of day. What the base image may have brought is emptied and not removed,
+# because the mark of a removal carries it too.
+find /var/lib/apt/lists -type f ! -name lock -delete
+find /etc /var/lib/dpkg /var/cache /var/log -type f '(' -path '/etc/*-' -o -path '/var/log/*' -o -path '*-old' \
+    -o -path '/var/cache/apt/*.bin' -o -path '/var/cache/ldconfig/*' ')' -exec truncate --size 0 {} +

@@ -67,6 +67,8 @@ def plain_debian(engine: Engine, aside: str, tmp_path: Path) -> Iterator[str]:
     with archive.open("rb") as file:
         engine.load_image(file)
     yield tag(aside, "debian")
+    for image in engine.images(f"{LABEL}.start={tag(aside, 'debian')}"):  # the one that lost its tag, too
+        engine.remove_image(image["Id"])
     engine.remove_image(tag(aside, "debian"))
 
 

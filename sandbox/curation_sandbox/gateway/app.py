@@ -17,7 +17,15 @@ from starlette.types import Receive, Scope, Send
 
 from curation_sandbox.gateway import bodies, headers, replies
 from curation_sandbox.gateway.bodies import BodyRefused, BodyRoom
-from curation_sandbox.gateway.desk import GatewayDesk, ModelPins, ProviderFailed, Reply, ReplyCut, ReplySource
+from curation_sandbox.gateway.desk import (
+    GatewayDesk,
+    ModelPins,
+    ProviderFailed,
+    Reply,
+    ReplyCut,
+    ReplyRefused,
+    ReplySource,
+)
 from curation_sandbox.gateway.exchange import Ask, Chunk, Exchange, Outcome
 from curation_sandbox.gateway.filters import Refused, filter_body
 from curation_sandbox.gateway.usage import UsageReader
@@ -32,6 +40,10 @@ AT_ONCE: Final = 16
 """Requests at the provider at a time; further ones wait."""
 TAIL_SECONDS: Final = 5.0
 """How long a stream may go on after its proper end."""
+
+
+BROKE_OFF: Final = "the provider's reply broke off"
+"""How the reason of a ``cut`` exchange begins whose connection was closed on the client."""
 
 
 class _Stop(Exception):
@@ -288,8 +300,10 @@ class _Passing:
         except ProviderFailed as failed:
             self._trace.tries = failed.tries
             raise _Stop("provider-error", 503, f"{failed}; this is no fault of the request") from None
+        except ReplyRefused as refused:
+            raise _Stop("refused", 400, str(refused)) from None
         except ReplyCut as cut:
-            raise _Stop("cut", 502, f"the provider's reply broke off: {cut}") from None
+            raise _Stop("cut", 502, f"{BROKE_OFF}: {cut}") from None
 
     async def _stream(self, reply: Reply) -> None:
         """Pass the reply on piece by piece. Its end waits until the exchange is on record."""

@@ -53,6 +53,10 @@ class ProviderFailed(Exception):
         self.tries = tries
 
 
+class ReplyRefused(Exception):
+    """There is no reply to this request, and asking again brings none; the message is for the agent's program."""
+
+
 class ReplySource(Protocol):
     """Where replies come from: the provider (``HttpSource``), or a record that is replayed."""
 
@@ -60,7 +64,7 @@ class ReplySource(Protocol):
         """Send and wait for the reply's headers. Transient errors are retried inside, before the first byte.
 
         Raises:
-            ProviderFailed
+            ProviderFailed, ReplyRefused
         """
 
     async def close(self) -> None:

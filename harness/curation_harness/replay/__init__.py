@@ -1,0 +1,1 @@
+"""Replays of recorded runs: the agent again, against the recorded model replies and the recorded feedback."""

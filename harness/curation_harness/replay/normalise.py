@@ -1,0 +1,120 @@
+"""What may differ between two runs of the same trace without meaning anything: the written rules.
+
+A request holds what the agent's commands printed, and that holds times, ids and listings. Texts are compared after
+each of ``RULES`` has replaced what it names; ``docs/replay.md`` shows them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One kind of text that says nothing about what the agent did."""
+
+    name: str
+    meaning: str
+    pattern: re.Pattern[str]
+    put: str | Callable[[re.Match[str]], str]
+
+    def apply(self, text: str) -> str:
+        return self.pattern.sub(self.put, text)
+
+
+_MONTH: Final = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*"
+_DAY: Final = r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? )?"
+
+RULES: Final = (
+    Rule(
+        "uuid",
+        "names of sessions, messages and tool calls that a program draws",
+        re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", re.IGNORECASE),
+        "<uuid>",
+    ),
+    Rule(
+        "id",
+        "the same with a prefix: `toolu_…`, `call_…`, `msg_…`, `resp_…`, `rs_…`, `fc_…`, `chatcmpl-…`",
+        re.compile(r"\b(toolu|call|msg|resp|rs|fc|ctc|req|chatcmpl)([_-])[A-Za-z0-9_-]{6,}"),
+        r"\1\2<id>",
+    ),
+    Rule(
+        "listing",
+        "lines of `ls -l`: the number of links, owner, size and date before a name",
+        re.compile(
+            r"^([bcdlps-][rwxsStT-]{9})[.+@]?\s+\d+\s+\S+\s+\S+\s+[\d,.]+[KMGT]?\s+.{11,20}?\s(\S.*)$", re.MULTILINE
+        ),
+        r"\1 \2",
+    ),
+    Rule(
+        "date",
+        "dates and times of day, as ISO 8601, as `date` prints them, and in words",
+        re.compile(
+            r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z| ?[+-]\d\d:?\d\d| UTC)?)?\b"
+            rf"|\b{_DAY}(?:\d{{1,2}} )?{_MONTH} \d{{1,2}}(?:,? \d\d:\d\d(?::\d\d)?)?"
+            r"(?: [A-Z]{3,4})?(?:,? \d{4})?\b"
+            rf"|\b\d{{1,2}} {_MONTH} \d{{4}}\b"
+            r"|\b\d\d:\d\d:\d\d(?:[.,]\d+)?\b"
+        ),
+        "<date>",
+    ),
+    Rule(
+        "duration",
+        "a number with a unit of time: `0.12s`, `3 min`, `1200 ms`, `2 seconds`",
+        re.compile(
+            r"\b\d+(?:[.,]\d+)? ?(?:ns|µs|us|ms|s|secs?|seconds?|mins?|minutes?|h|hours?)\b(?:\d+(?:\.\d+)?s\b)?"
+        ),
+        "<duration>",
+    ),
+    Rule(
+        "wall time",
+        "times that tools print without a unit: `Wall time: 0.05`, `real 0m0.1s`",
+        re.compile(r"(?i)\b((?:wall[ _]time|elapsed|duration|took|real|user|sys)[:= \t]+)\d+(?:m)?[\d.]*s?"),
+        r"\1<duration>",
+    ),
+    Rule(
+        "process",
+        "process numbers: `/proc/123`, `pid 123`, `PID: 123`",
+        re.compile(r"(?i)(/proc/|\bpid[:= ]+)\d+"),
+        r"\1<pid>",
+    ),
+    Rule(
+        "temporary name",
+        "names below `/tmp` that a program drew",
+        re.compile(r"/tmp/[\w.-]*[A-Za-z0-9_]{6,}[\w./-]*"),
+        "/tmp/<name>",
+    ),
+    Rule(
+        "address",
+        "addresses in memory, as Python prints objects",
+        re.compile(r"\b0x[0-9a-f]{6,16}\b"),
+        "<address>",
+    ),
+)
+
+IGNORED: Final = frozenset(
+    ("prompt_cache_key", "metadata", "client_metadata", "user", "safety_identifier", "encrypted_content", "signature")
+)
+"""Keys of a request whose values are not compared: names of caches, users and sessions, and what only the provider
+can read."""
+_IDS: Final = frozenset(("id", "call_id", "tool_use_id", "tool_call_id", "item_id"))
+"""Keys whose values are names that link parts of one conversation."""
+
+
+def text(given: str) -> str:
+    """A text with all rules applied, lines without trailing blanks."""
+    for rule in RULES:
+        given = rule.apply(given)
+    return "\n".join(line.rstrip() for line in given.splitlines())
+
+
+def tree(given: Any) -> Any:
+    """A request's body with all rules applied to its texts, and names of its parts left out."""
+    if isinstance(given, dict):
+        return {key: "<id>" if key in _IDS else tree(value) for key, value in given.items() if key not in IGNORED}
+    if isinstance(given, list):
+        return [tree(value) for value in given]
+    return text(given) if isinstance(given, str) else given

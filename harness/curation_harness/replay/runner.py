@@ -1,0 +1,110 @@
+"""``harness rerun RUN --replay``: the recorded agent once more, and what came of it beside what came of it then."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from curation_harness import provenance
+from curation_harness.interruption import interruptible
+from curation_harness.plan import Plan
+from curation_harness.providers import pins
+from curation_harness.record import files
+from curation_harness.record.events import now
+from curation_harness.record.exchanges import ExchangeLog
+from curation_harness.record.models import AttemptSubmission, ImageUsed
+from curation_harness.record.store import RunRecord
+from curation_harness.replay.source import RecordedSource
+from curation_harness.replay.verdict import Replay, SubmissionReplay
+from curation_harness.run import Parts, RunLoop
+from curation_harness.seat import ModelLine
+from curation_harness.watcher import Watcher
+
+
+@dataclass(frozen=True)
+class Replayer:
+    """Replays one run; the record of the run itself is not changed."""
+
+    record: RunRecord
+    plan: Plan
+    """The recorded one."""
+    image: ImageUsed
+    """The image that is here under the recorded name."""
+    assets: Path
+    cache: Path
+    watcher: Watcher
+
+    def run(self) -> Replay:
+        """Run the agent against the record and write ``reruns/NNN-replay.json``.
+
+        Raises:
+            CurationError: the container or a server of ours cannot be started.
+        """
+        number = len(list((self.record.folder / "reruns").glob("[0-9]*.json"))) + 1
+        folder = self.record.folder / "reruns" / f"{number:03d}-replay"
+        shutil.rmtree(folder, ignore_errors=True)  # of a replay that was killed
+        folder.mkdir(parents=True)
+        # the same run id as then: the agent sees it
+        replayed = RunRecord.create(folder, self.record.spec, self.record.references())
+        source = RecordedSource(ExchangeLog(self.record.folder))
+        used = self.record.spec.model
+        line = None if used is None else ModelLine(used=used, pins=pins(used, self.plan.agent), source=source)
+        parts = Parts(
+            record=replayed,
+            task=self.plan.task,
+            scaffold=self.plan.scaffold,
+            engine=self.plan.engine,
+            assets=self.assets,
+            cache=self.cache,
+            watcher=self.watcher,
+            replayed=self.record,
+        )
+        try:
+            with RunLoop(parts) as loop, interruptible(loop.stop):
+                loop.agent_phase(self.plan.seat(self.assets, self.image, line))
+                loop.work_through()
+        finally:
+            shutil.rmtree(replayed.folder / "volumes", ignore_errors=True)
+        replay = self._verdict(replayed, source)
+        files.write_model(folder.with_suffix(".json"), replay)
+        return replay
+
+    def _verdict(self, replayed: RunRecord, source: RecordedSource) -> Replay:
+        submissions = self._submissions(replayed)
+        refusals = (len(self.record.refusals()), len(replayed.refusals()))
+        equal = refusals[0] == refusals[1] and all(submission.equal for submission in submissions)
+        return Replay(
+            run_id=self.record.spec.run_id,
+            verdict="equal" if equal else "differs",
+            submissions=submissions,
+            refusals=refusals,
+            requests=tuple(source.requests),
+            not_asked=source.left(),
+            causes=self._causes(),
+            record=str(replayed.folder.relative_to(self.record.folder / "reruns")),
+            code=provenance.code_revision(),
+            hardware=provenance.hardware(),
+            packages=provenance.packages(),
+            made=now(),
+        )
+
+    def _submissions(self, replayed: RunRecord) -> tuple[SubmissionReplay, ...]:
+        then = {submission.n: submission for submission in self.record.submissions()}
+        now_ = {submission.n: submission for submission in replayed.submissions()}
+        return tuple(_submission(n, then.get(n), now_.get(n)) for n in sorted({*then, *now_}))
+
+    def _causes(self) -> tuple[str, ...]:
+        spec = self.record.spec
+        causes = []
+        if self.image.digest != spec.image.digest:
+            causes.append(f"image {self.image.name}: {spec.image.digest[:19]} then, {self.image.digest[:19]} now")
+        if provenance.code_revision() != spec.code:
+            causes.append("the harness's code revision")
+        return tuple(causes)
+
+
+def _submission(n: int, then: AttemptSubmission | None, now_: AttemptSubmission | None) -> SubmissionReplay:
+    if then is None or now_ is None:
+        return SubmissionReplay(n=n, same_rows=None, same_policy=None)
+    return SubmissionReplay(n=n, same_rows=then.digest == now_.digest, same_policy=then.policy == now_.policy)
