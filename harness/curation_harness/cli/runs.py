@@ -115,7 +115,7 @@ def _replay_lines(made: Replay) -> Iterator[str]:
         yield f"submission {one.n}: rows {rows}, policy {policy}"
     yield "requests: " + (", ".join(f"{count} {kind}" for kind, count in made.counts().items()) or "none")
     for number, request in enumerate(made.requests, start=1):
-        if request.kind not in ("identical", "equal"):
+        if request.kind not in ("identical", "equal", "carried"):
             recorded = request.recorded or "none"
             yield f"  request {number} (recorded {recorded}): {request.kind} at {request.where or '-'}"
             yield f"    then {one_line(request.before, 160)}"

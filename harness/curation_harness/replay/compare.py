@@ -10,12 +10,23 @@ from typing import Any, Final, Literal, NamedTuple
 from curation_harness.replay import normalise
 
 Kind = Literal[
-    "identical", "equal", "prompt", "text", "tool-call", "tool-result", "tools", "settings", "length", "extra"
+    "identical",
+    "equal",
+    "carried",
+    "prompt",
+    "text",
+    "tool-call",
+    "tool-result",
+    "tools",
+    "settings",
+    "length",
+    "extra",
 ]
-"""``identical``: byte for byte. ``equal``: after the written rules. Else the first difference is in: ``prompt``:
-system prompt or instructions; ``text``: what was said; ``tool-call``: what the program made of a recorded tool call;
-``tool-result``: what a command printed; ``tools``: definitions of tools; ``settings``: the request's other fields;
-``length``: one conversation has more messages; ``extra``: the record has no such request."""
+"""``identical``: byte for byte. ``equal``: after the written rules. ``carried``: but for what an earlier request of the
+conversation showed already. Else the first difference is in: ``prompt``: system prompt or instructions; ``text``: what
+was said; ``tool-call``: what the program made of a recorded tool call; ``tool-result``: what a command printed;
+``tools``: definitions of tools; ``settings``: the request's other fields; ``length``: one conversation has more
+messages. ``extra``: the record has no such request."""
 
 Path = tuple[str | int, ...]
 """Keys and indexes down to a place in a body."""
@@ -33,19 +44,25 @@ class Difference(NamedTuple):
     after: str = ""
 
 
-def compare(before: bytes, after: bytes) -> Difference:
-    """Of two request bodies, recorded and replayed."""
+def compare(before: bytes, after: bytes, known: set[Difference]) -> Difference:
+    """Of two request bodies, recorded and replayed. ``known`` holds the differences that earlier requests showed,
+    which every later one of the conversation carries on; this request's are added."""
     if before == after:
         return Difference("identical")
     try:
         first, second = normalise.tree(json.loads(before)), normalise.tree(json.loads(after))
     except (ValueError, RecursionError):
         return Difference("settings", "", _shown(before), _shown(after))
-    for path, one, other in _differences((), first, second):
-        if isinstance(one, str) and isinstance(other, str):
-            one, other = _first_lines(one, other)
-        return Difference(_kind(path, first), _written(path), _shown(one), _shown(other))
-    return Difference("equal")
+    found = [_difference(path, first, one, other) for path, one, other in _differences((), first, second)]
+    news = [difference for difference in found if difference not in known]
+    known.update(found)
+    return news[0] if news else Difference("carried") if found else Difference("equal")
+
+
+def _difference(path: Path, body: Any, one: Any, other: Any) -> Difference:
+    if isinstance(one, str) and isinstance(other, str):
+        one, other = _first_lines(one, other)
+    return Difference(_kind(path, body), _written(path), _shown(one), _shown(other))
 
 
 def _differences(path: Path, one: Any, other: Any) -> Iterator[tuple[Path, Any, Any]]:

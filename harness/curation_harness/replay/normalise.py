@@ -27,6 +27,7 @@ class Rule:
 
 _MONTH: Final = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*"
 _DAY: Final = r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? )?"
+_BUDGETS: Final = r"(?:(?:agent|signal) time|model (?:requests|tokens|money))"
 
 RULES: Final = (
     Rule(
@@ -74,6 +75,21 @@ RULES: Final = (
         "times that tools print without a unit: `Wall time: 0.05`, `real 0m0.1s`",
         re.compile(r"(?i)\b((?:wall[ _]time|elapsed|duration|took|real|user|sys)[:= \t]+)\d+(?:m)?[\d.]*s?"),
         r"\1<duration>",
+    ),
+    Rule(
+        "budget",
+        "budgets of time and of the model in `curate status`: a request under way may or may not be counted yet",
+        re.compile(
+            rf"(?m)^(\s*{_BUDGETS}\s+)[\d.]+\s+[\d.]+(?=\s)"
+            rf'|({_BUDGETS}"[^{{}}]*?"spent": ?)[\d.]+'
+        ),
+        r"\1\2<spent>",
+    ),
+    Rule(
+        "piece",
+        "numbers that Codex gives to pieces of output: `Chunk ID: d0825a`",
+        re.compile(r"\b(Chunk ID: )[0-9a-f]{6}\b"),
+        r"\1<id>",
     ),
     Rule(
         "process",

@@ -22,6 +22,7 @@ class RecordedSource:
         self._log = log
         self._lanes = Lanes(log)
         self._lock = threading.Lock()
+        self._known: set[Difference] = set()
         self.requests: list[RequestReplay] = []
         """One for each request that was asked in the replay, in order."""
 
@@ -47,7 +48,7 @@ class RecordedSource:
             if entry is None or entry.sent is None:
                 found = Difference("extra", after=ask.body[:200].decode("utf-8", "replace"))
             else:
-                found = compare(self._log.body(entry.sent), ask.body)
+                found = compare(self._log.body(entry.sent), ask.body, self._known)
             self.requests.append(RequestReplay(recorded=entry.id if entry else None, **found._asdict()))
         return entry
 
