@@ -14,7 +14,7 @@ pytestmark = pytest.mark.containers
 def test_a_killed_harness_is_resumed_in_the_same_conversation(program, tmp_path, cache):
     moves = [Run("echo the-first-command"), submit(1, range(0, 40)), submit(2, range(0, 80, 2)), Say("over")]
     with agent_run(program, moves, tmp_path, cache) as run:
-        process = run.harness.start(*run.options("--iterations", "2", "--set", "recipe.delay_seconds=1.5"))
+        process = run.harness.start(*run.options("--iterations", "2", "--set", "recipe.delay_seconds=1"))
         run.harness.wait_for("events.jsonl", '"attempt-started","data":{"n":1', process)
         process.kill()
         process.communicate(timeout=60)
@@ -45,36 +45,43 @@ def test_a_program_that_lingers_after_its_last_word_is_ended(tmp_path, cache, en
         assert run.harness.summary().status == "scored"
 
 
-def test_an_idle_program_is_ended_and_told(program, tmp_path, cache):
-    hangs = Run("tail -f /dev/null", seconds=110)
-    moves = [submit(1, range(0, 40)), hangs, submit(2, range(0, 80, 2)), Say("over")]
-    with agent_run(program, moves, tmp_path, cache) as run:
-        # host work takes longer than the watchdog waits, and is no idleness
-        run.launch(
-            "--iterations", "2", "--set", "budgets.idle_seconds=8", "--set", "recipe.delay_seconds=5",
-            "--set", "budgets.continuations=1",
-        )  # fmt: skip
-        (idle,) = run.harness.record().events.of("agent-idle")
-        (continued,) = run.harness.record().events.of("agent-continued")
+def test_an_idle_program_is_ended_and_told(tmp_path, cache, engine):
+    moves = [submit(1, range(0, 40)), Run("tail -f /dev/null"), Say("over")]
+    with agent_run(CODEX, moves, tmp_path, cache) as run:
+        # the host's work takes longer than the watchdog waits, and is no idleness
+        limits = ("budgets.idle_seconds=8", "recipe.delay_seconds=4.5", "budgets.continuations=1")
+        run.launch("--iterations", "2", *(word for limit in limits for word in ("--set", limit)))
+        events = run.harness.record().events
+        (idle,) = events.of("agent-idle")
+        assert idle.seq > events.of("attempt-scored")[0].seq
+        (continued,) = events.of("agent-continued")
         assert continued.data["why"] == "idle"
-        assert idle.seq > run.harness.record().events.of("attempt-scored")[0].seq
         assert run.asked("Nothing was heard of you")
         assert run.harness.summary().status == "scored"
 
 
+LIMITS = {
+    "claude-code": (["--agent-option", "command_seconds=3"], 3, "Command timed out after 3s"),
+    "openhands": (["--agent-option", "terminal_seconds=3"], 3, "no new output after 3"),
+    # not to be raised: it hands back after ten seconds at the latest, and can be asked again
+    "codex": ([], 6, "Process running with session ID"),
+}
+"""Each program's limit for one command: options that make it short, seconds to slow each of an attempt's two jobs, and
+what the model is told when it is over."""
+
+
 def test_an_attempt_that_outlasts_the_programs_limit_for_one_command(program, tmp_path, cache):
-    # Codex hands back after ten seconds, OpenHands after thirty without output, Claude Code as it is told here
-    limit = 5 if program is CLAUDE_CODE else None
-    delay = 6 if program in (CLAUDE_CODE, CODEX) else 17
+    options, delay, told = LIMITS[program.agent]
     moves = [
-        submit(1, range(0, 40), wait=500, seconds=limit),
-        Run("curate wait 1 --timeout 60; curate result 1", until="is scored"),
+        submit(1, range(0, 40), wait=500),
+        Run("curate wait 1 --timeout 2; curate result 1", until="is scored"),
         Say("over"),
     ]
     with agent_run(program, moves, tmp_path, cache) as run:
-        run.launch("--iterations", "1", "--set", f"recipe.delay_seconds={delay}")
+        run.launch("--iterations", "1", "--set", f"recipe.delay_seconds={delay}", *options)
         (attempt,) = run.harness.summary().attempts
         assert attempt.status == "scored"
+        assert run.asked(told)
         assert run.asked("attempt 1 is scored")
         assert run.model.turns[-1].place.index == 2
         # the agent's clock stood still meanwhile

@@ -22,9 +22,9 @@ Kind = Literal[
     "length",
     "extra",
 ]
-"""``identical``: byte for byte. ``equal``: after the written rules. ``carried``: but for what an earlier request of the
-conversation showed already. Else the first difference is in: ``prompt``: system prompt or instructions; ``text``: what
-was said; ``tool-call``: what the program made of a recorded tool call; ``tool-result``: what a command printed;
+"""``identical``: byte for byte. ``equal``: after the written rules. ``carried``: but for what an earlier request of
+the conversation showed already. Else the first difference is in: ``prompt``: system prompt or instructions; ``text``:
+what was said; ``tool-call``: what the program made of a recorded tool call; ``tool-result``: what a command printed;
 ``tools``: definitions of tools; ``settings``: the request's other fields; ``length``: one conversation has more
 messages. ``extra``: the record has no such request."""
 
@@ -101,12 +101,12 @@ def _part_kind(path: Sequence[str | int], body: Any) -> Kind:
     here = body
     for step in path:
         if isinstance(here, dict):
-            said = (here.get("type"), here.get("role"))
-            if {"tool_result", "function_call_output", "custom_tool_call_output", "tool"} & set(said):
+            said = {str(here.get("type")), str(here.get("role"))}
+            if {"tool_result", "function_call_output", "custom_tool_call_output", "tool"} & said:
                 kind = "tool-result"
-            elif {"tool_use", "function_call", "custom_tool_call"} & set(said) or step == "tool_calls":
+            elif {"tool_use", "function_call", "custom_tool_call"} & said or step == "tool_calls":
                 kind = "tool-call"
-            elif said[1] in ("system", "developer") and kind == "text":
+            elif {"system", "developer"} & said and kind == "text":
                 kind = "prompt"
         try:
             here = here[step]

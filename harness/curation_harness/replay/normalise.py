@@ -27,6 +27,7 @@ class Rule:
 
 _MONTH: Final = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*"
 _DAY: Final = r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? )?"
+_AMOUNT: Final = r"(?:[\d.]+|no limit)"
 _BUDGETS: Final = r"(?:(?:agent|signal) time|model (?:requests|tokens|money))"
 
 RULES: Final = (
@@ -80,10 +81,10 @@ RULES: Final = (
         "budget",
         "budgets of time and of the model in `curate status`: a request under way may or may not be counted yet",
         re.compile(
-            rf"(?m)^(\s*{_BUDGETS}\s+)[\d.]+\s+[\d.]+(?=\s)"
+            rf"(?m)^(\s*{_BUDGETS})[ \t]+{_AMOUNT}[ \t]+{_AMOUNT}[ \t]+"  # the columns shift with their widths
             rf'|({_BUDGETS}"[^{{}}]*?"spent": ?)[\d.]+'
         ),
-        r"\1\2<spent>",
+        r"\1\2 <spent> ",
     ),
     Rule(
         "piece",
