@@ -22,11 +22,21 @@ Kind = Literal[
     "length",
     "extra",
 ]
-"""``identical``: byte for byte. ``equal``: after the written rules. ``carried``: but for what an earlier request of
-the conversation showed already. Else the first difference is in: ``prompt``: system prompt or instructions; ``text``:
-what was said; ``tool-call``: what the program made of a recorded tool call; ``tool-result``: what a command printed;
-``tools``: definitions of tools; ``settings``: the request's other fields; ``length``: one conversation has more
-messages. ``extra``: the record has no such request."""
+
+KINDS: Final[dict[Kind, str]] = {
+    "identical": "nothing, byte for byte",
+    "equal": "nothing, after the rules below",
+    "carried": "nothing but what an earlier request of the conversation showed already",
+    "prompt": "system prompt or instructions",
+    "text": "what was said",
+    "tool-call": "what the program made of a recorded tool call",
+    "tool-result": "what a command printed",
+    "tools": "definitions of tools",
+    "settings": "other fields of the request",
+    "length": "one of the conversations has more messages",
+    "extra": "the record has no such request",
+}
+"""Where two requests differ first."""
 
 Path = tuple[str | int, ...]
 """Keys and indexes down to a place in a body."""
