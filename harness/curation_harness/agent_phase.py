@@ -258,11 +258,14 @@ class AgentPhase:
 
     def _agent_output(self, chunk: bytes) -> None:
         self._alive_at = time.monotonic()
-        self.watcher.agent_output(chunk)
         *lines, self._line = (self._line + chunk).split(b"\n")
         self._line = self._line[:MAX_LINE]
-        if any(self.seat.agent.is_final(line) for line in lines):
-            self._final_at = time.monotonic()
+        for line in lines:
+            said = self.seat.agent.readable(line)
+            if said is not None:
+                self.watcher.agent_says(said)
+            if self.seat.agent.is_final(line):
+                self._final_at = time.monotonic()
 
     def _out_of_iterations(self) -> bool:
         return iterations_left(self.record) <= 0 and self.handler.unfinished() is None

@@ -45,7 +45,6 @@ class ConsoleWatcher(Watcher):
         )
         self._task: TaskID | None = None
         self._last: tuple[str, float] = ("", 0.0)
-        self._line = b""
 
     def __enter__(self) -> ConsoleWatcher:
         return self
@@ -83,15 +82,12 @@ class ConsoleWatcher(Watcher):
             self._drop_bar()
             self._say(Text(told(event)))
 
-    def agent_output(self, chunk: bytes) -> None:
+    def agent_says(self, text: str) -> None:
         if not self._show_agent:
             return
         with self._lock:
-            self._line += chunk
-            *lines, self._line = self._line[-65536:].split(b"\n")
-            for line in lines:
-                text = one_line(line.decode("utf-8", "replace"), 200, keep_spaces=True)
-                self._say(Text(f"  agent │ {text}", style="dim"))
+            for line in text.splitlines()[:8] or [""]:
+                self._say(Text(f"  agent │ {one_line(line, 200, keep_spaces=True)}", style="dim"))
 
     def _drop_bar(self) -> None:
         if self._task is not None:

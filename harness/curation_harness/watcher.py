@@ -17,5 +17,5 @@ class Watcher:
     def event(self, event: Event) -> None:
         """Something was recorded."""
 
-    def agent_output(self, chunk: bytes) -> None:
-        """The agent wrote to its terminal. Hostile bytes."""
+    def agent_says(self, text: str) -> None:
+        """What of a line of the agent's output is meant for a person. Hostile text."""

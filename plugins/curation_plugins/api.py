@@ -228,6 +228,13 @@ class Agent(ABC):
         """
         return False
 
+    def readable(self, line: bytes) -> str | None:
+        """What of a line of its output is shown to a person who watches; None: nothing.
+
+        The line comes from the container and may be anything; what is shown is made safe by whoever shows it.
+        """
+        return line.decode("utf-8", "replace")
+
     def threads(self, folder: Path) -> Mapping[str, str]:
         """Which sub-agent made which model reply, by the native log: id of a reply or of a tool call → the
         sub-agent's name. What is not named belongs to the main conversation.

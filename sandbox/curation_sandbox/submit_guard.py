@@ -132,6 +132,10 @@ class Gate:
         if scope["type"] != "http":
             return
         await self._pace()
+        if _two_lengths(scope):
+            await send({"type": "http.response.start", "status": 400, "headers": _CLOSED})
+            await send({"type": "http.response.body", "body": error_body("bad-request", _TWO_LENGTHS)})
+            return
         exchange = _Exchange(scope, receive, send, self._limits)
         try:
             await self._app(scope, exchange.receive, exchange.send)
@@ -149,6 +153,17 @@ class Gate:
         self._tokens -= 1
         if self._tokens < 0:
             await asyncio.sleep(-self._tokens / self._limits.requests_per_second)
+
+
+_CLOSED = [(b"content-type", b"application/json"), (b"connection", b"close")]
+_TWO_LENGTHS = "a request may have content-length or transfer-encoding, not both."
+
+
+def _two_lengths(scope: Scope) -> bool:
+    """Whether two readers could see the request's end in two places; the connection must be closed after such a one
+    (RFC 9112, 6.3)."""
+    names = [name for name, _ in scope["headers"]]
+    return b"transfer-encoding" in names and b"content-length" in names
 
 
 class _Exchange:
@@ -207,8 +222,7 @@ class _Exchange:
 
     async def fail(self) -> None:
         """Answer 500 where the application, which answers for its own failures, did not."""
-        headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
-        await self.send({"type": "http.response.start", "status": 500, "headers": headers})
+        await self.send({"type": "http.response.start", "status": 500, "headers": list(_CLOSED)})
         await self.send({"type": "http.response.body", "body": error_body("ours", FAILED)})
 
 

@@ -66,8 +66,8 @@ LIMITS = {
     # not to be raised: it hands back after ten seconds at the latest, and can be asked again
     "codex": ([], 6, "Process running with session ID"),
 }
-"""Each program's limit for one command: options that make it short, seconds to slow each of an attempt's two jobs, and
-what the model is told when it is over."""
+"""Each program's limit for one command: options that make it short, seconds that slow each of an attempt's two jobs,
+and what the model is told when it is over."""
 
 
 def test_an_attempt_that_outlasts_the_programs_limit_for_one_command(program, tmp_path, cache):

@@ -10,11 +10,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from curation_harness.cli.options import a_run, as_json, find_run, run_dir, runs_folder
+from curation_harness import trajectory
+from curation_harness.cli.options import a_run, as_json, find_run, load_registry, run_dir, runs_folder
 from curation_harness.console import stdout
 from curation_harness.record.state import best, status
 from curation_harness.record.store import RunRecord, run_ids
 from curation_harness.record.summary import summarize
+from curation_harness.report.steps import StepsView
 from curation_harness.report.terminal import SummaryView
 from curation_sandbox.errors import CurationError
 
@@ -64,10 +66,28 @@ def _line(folder: Path) -> dict[str, str | int | None]:
 @a_run
 @run_dir
 @as_json
-def show(run: str, run_dir: Path | None, as_json: bool) -> None:
+@click.option("--steps", is_flag=True, help="Every step of the agent; with --json, in the format ATIF.")
+def show(run: str, run_dir: Path | None, as_json: bool, steps: bool) -> None:
     """Show RUN (an id, a unique beginning of one, a folder, or `last`)."""
-    summary = summarize(find_run(run, run_dir))
+    record = find_run(run, run_dir)
+    if steps:
+        _show_steps(record, as_json)
+        return
+    summary = summarize(record)
     if as_json:
         click.echo(summary.model_dump_json(indent=1))
     else:
         Console().print(SummaryView(summary))
+
+
+def _show_steps(record: RunRecord, as_json: bool) -> None:
+    found = None if record.held() else trajectory.load(record)
+    if found is None:
+        used = record.spec.agent.name
+        found = trajectory.build(
+            record, next((agent for agent in load_registry().agents if agent.name == used), None)
+        )
+    if as_json:
+        click.echo(found.model_dump_json(indent=1, exclude_none=True))
+    else:
+        stdout().print(StepsView(found))

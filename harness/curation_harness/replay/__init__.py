@@ -1,9 +1,7 @@
-"""
-    harness rerun RUN --replay
-
-runs a recorded agent once more, in a fresh container of the same image, with the same command, prompt and seeds. Its
-model is the record: every request gets the reply that was given then. Its submissions are checked as then, and get the
-recorded scores. No key, no network, no training; a run of hours is replayed in minutes.
+"""`harness rerun RUN --replay` runs a recorded agent once more, in a fresh container of the same image, with the same
+command, prompt and seeds. Its model is the record: every request gets the reply that was given then. Its submissions
+are checked as then, and get the recorded scores. No key, no network, no training; a run of hours is replayed in
+minutes.
 
 What is promised: the same submissions, byte for byte, for a trace without other nondeterminism than the rules below
 name. A policy that draws random numbers without a seed, or looks at the clock, submits something else, and the replay
@@ -13,10 +11,10 @@ says so. Exit code 0: the submissions are equal; 49: one differs, is missing, or
 
 A *lane* is one conversation: its wire format, system prompt and first message. Sub-agents run side by side, so the
 order over the whole run is not enough. A request gets, of its lane, the recorded reply to the same body; else the
-lane's next one; a request of no known lane gets the run's next one. Where none is left, the request is refused with an
-error that the agent's program does not retry. Recorded failures of the provider fail again, without the waiting; what
-the gateway refused then it refuses again by itself. Signals (`curate signal`) are computed by the task's workers as in
-any run, or come from their cache.
+lane's next one; a request of no known lane gets the run's next one. Where none is left, the request is refused with
+an error that the agent's program does not retry. Recorded failures of the provider fail again, without the waiting;
+what the gateway refused then it refuses again by itself. Signals (`curate signal`) are computed by the task's workers
+as in any run, or come from their cache.
 
 A run that was interrupted and resumed is replayed without the interruption: the agent was told of it then, and is not
 now.

@@ -21,6 +21,7 @@ from curation_harness.record.models import (
 from curation_harness.record.store import RunRecord
 from curation_harness.record.summary import AttemptLine, Summary, summarize
 from curation_harness.report.pool import Card, PoolView
+from curation_harness.trajectory import Trajectory, load
 from curation_plugins import selection
 from curation_plugins.selection import Selection
 
@@ -77,6 +78,8 @@ class Content:
     refusals: tuple[Refusal, ...]
     attempts: tuple[AttemptPage, ...]
     pool_mix: Mapping[str, int] | None
+    trajectory: Trajectory | None
+    """The agent's steps, if they were written."""
     pool_note: str
     """Why nothing of the pool's rows is shown; empty if they are."""
 
@@ -107,6 +110,7 @@ def gather(record: RunRecord, pool: PoolView) -> Content:
             if submission.n in lines  # one accepted while this ran is in the next report
         ),
         pool_mix=_mix(range(len(pool.sources)), pool.sources) if pool.sources else None,
+        trajectory=load(record),
         pool_note=pool.why_not,
     )
 

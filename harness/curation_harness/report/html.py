@@ -24,9 +24,14 @@ from curation_harness.report.content import Content, gather
 from curation_harness.report.figures import benchmarks, progress, selections
 from curation_harness.report.plain import one_line, visible
 from curation_harness.report.pool import view
+from curation_harness.report.steps import event_of, facts, sums, who
 from curation_plugins.api import Task
 
 REPORT = "report.html"
+SHOWN_STEPS = 1000
+"""Steps of one conversation in the report; more are in ``trajectory.json``."""
+STEP_CHARACTERS = 3000
+"""Characters shown of one text of a step."""
 TABLE_BENCHMARKS = 8
 """Benchmarks with a column in the overview; with more, they stand under each attempt only."""
 
@@ -58,6 +63,8 @@ def render(content: Content) -> str:
             summary=summary,
             spec=content.record.spec,
             figures=tuple(_figures(content)),
+            shown_steps=SHOWN_STEPS,
+            step_characters=STEP_CHARACTERS,
             benchmarks=sorted(names) if len(names) <= TABLE_BENCHMARKS else [],
         )
     )
@@ -82,6 +89,10 @@ def _environment() -> Environment:
         seeds=wording.seeds,
         short=one_line,
         size=_size,
+        event_of=event_of,
+        facts=facts,
+        who=who,
+        sums=sums,
         uri=Markup,  # for ``pool.Card.image``, which is made of a fixed prefix and base64
     )
     environment.globals.update(headline=wording.headline, comparisons=wording.comparisons, noise=wording.noise)

@@ -41,6 +41,11 @@ _STYLES = {
 _ASCII = str.maketrans({"±": "+/-", "·": "-", "…": "."})
 
 
+def ascii_text(text: str) -> str:
+    """The harness's own words without their few characters that are not ASCII."""
+    return text.translate(_ASCII)
+
+
 class SummaryView:
     """A rich renderable of a summary, laid out for the console it is printed on."""
 
@@ -69,7 +74,7 @@ class Layout:
 
     def text(self, value: str, style: str = "", *, limit: int = 400) -> Text:
         """One line of anybody's text."""
-        value = value.translate(_ASCII) if self.ascii_only else value
+        value = ascii_text(value) if self.ascii_only else value
         return Text(one_line(value, limit, ascii_only=self.ascii_only), style=style)
 
     def table(self, *columns: str) -> Table:
@@ -230,7 +235,7 @@ def _references(summary: Summary, layout: Layout) -> RenderableType:
         )
     table.caption = "± is the standard deviation over seeds"
     if layout.ascii_only:
-        table.caption = table.caption.translate(_ASCII)
+        table.caption = ascii_text(table.caption)
     table.caption_justify = "left"
     return table
 

@@ -1,4 +1,4 @@
-"""OpenAI Chat Completions API (as of 2025), with ``reasoning_content`` and ``reasoning`` as open servers send them."""
+"""OpenAI Chat Completions API (as of 2025), with open servers' ``reasoning_content`` and ``reasoning``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def asked(body: dict[str, object]) -> Asked:
         items += _items(message)
     functions = (row(tool.get("function")) for tool in rows(body.get("tools")))
     tools = frozenset(bounds.name(function.get("name")) for function in functions)
-    return Asked(tuple(items), tools, key=bounds.name(body.get("prompt_cache_key")))
+    return Asked(tuple(items), tools)
 
 
 def _items(message: dict[str, object]) -> Iterator[Item]:

@@ -1,4 +1,4 @@
-"""Server-sent events of a streamed reply (WHATWG HTML, "Interpreting an event stream"), as far as providers use them."""
+"""Server-sent events of a streamed reply (WHATWG HTML, "Interpreting an event stream"), as providers use them."""
 
 from __future__ import annotations
 

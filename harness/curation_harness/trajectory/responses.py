@@ -32,7 +32,8 @@ def asked(body: dict[str, object]) -> Asked:
     for item in rows(given):
         items += _items(item)
     tools = frozenset(bounds.name(tool.get("name") or tool.get("type")) for tool in rows(body.get("tools")))
-    return Asked(tuple(items), tools, key=bounds.name(body.get("prompt_cache_key")))
+    thread = row(body.get("client_metadata")).get("thread_id")  # Codex's; its sub-agents have their own
+    return Asked(tuple(items), tools, key=bounds.name(thread))
 
 
 def _items(item: dict[str, object]) -> Iterator[Item]:
@@ -64,7 +65,9 @@ def _call(item: dict[str, object]) -> Call:
     """``function_call``, ``custom_tool_call``, ``local_shell_call`` and their like."""
     kind = word(item.get("type"))
     given = next((item[name] for name in ("arguments", "action") if name in item), None)
-    arguments = {"input": bounds.text(item["input"])} if "input" in item else bounds.arguments(given)
+    arguments = bounds.arguments(given)
+    if "input" in item:
+        arguments = {"input": bounds.text(item["input"])}
     return Call(bounds.name(item.get("call_id") or item.get("id")), bounds.name(item.get("name") or kind), arguments)
 
 
@@ -97,6 +100,10 @@ def replied(documents: Iterable[dict[str, object]]) -> Reply:
         stop=bounds.name(row(head.get("incomplete_details")).get("reason") or head.get("status")),
         error=bounds.text(row(head.get("error")).get("message")),
     )
+
+
+def _texts(item: dict[str, object], more: str) -> list[str]:
+    return [text for text in map(_part, rows(item.get("content"))) if text] or [more]
 
 
 def _reasoning(item: dict[str, object], more: str) -> str:

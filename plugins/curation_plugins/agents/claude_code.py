@@ -13,7 +13,7 @@ from typing import Final, Literal
 from pydantic import Field
 
 from curation_plugins.agents.model_seat import WAIT_SECONDS, argument, model_of, options_of
-from curation_plugins.agents.session_log import NAMES, entries, event_type, word
+from curation_plugins.agents.session_log import NAMES, entries, entry_of, event_type, first_line, word
 from curation_plugins.api import Agent, AgentLaunch, AgentOptions, AgentRequest, ModelChoice
 from curation_sandbox.gateway.wires import Wire
 
@@ -84,6 +84,16 @@ class ClaudeCodeAgent(Agent):
     def is_final(self, line: bytes) -> bool:
         return b'"result"' in line and event_type(line) == "result"
 
+    def readable(self, line: bytes) -> str | None:
+        """What it says, the tools it uses, and how each ended; the rest of its log is for programs."""
+        entry = entry_of(line)
+        if entry is None:
+            return super().readable(line) or None
+        message = entry.get("message")
+        content = message.get("content") if isinstance(message, dict) else None
+        blocks = [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+        return "\n".join(filter(None, map(_shown, blocks))) or None
+
     def threads(self, folder: Path) -> Mapping[str, str]:
         """By the files of its sub-agents: ids of their replies and tool calls."""
         named: dict[str, str] = {}
@@ -98,6 +108,20 @@ class ClaudeCodeAgent(Agent):
                         return named
                     named[found] = f"{kind} {agent}"
         return named
+
+
+def _shown(block: Mapping[str, object]) -> str:
+    kind, given = block.get("type"), block.get("input")
+    if kind == "text":
+        return first_line(block.get("text"))
+    if kind == "tool_use":
+        values = list(given.values()) if isinstance(given, dict) else []
+        return f"{word(block.get('name')) or 'tool'}: {first_line(values[0] if values else '')}"
+    if kind == "tool_result":
+        content = block.get("content")
+        parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+        return f"→ {first_line(parts[0].get('text') if parts else content)}"
+    return ""
 
 
 def _ids(message: Mapping[str, object]) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Final, Literal
 from pydantic import Field
 
 from curation_plugins.agents.model_seat import argument, model_of, options_of
-from curation_plugins.agents.session_log import NAMES, entries, event_type, word
+from curation_plugins.agents.session_log import NAMES, entries, entry_of, event_type, first_line, word
 from curation_plugins.api import Agent, AgentLaunch, AgentOptions, AgentRequest, ModelChoice
 from curation_sandbox.gateway.wires import Wire
 
@@ -110,6 +110,20 @@ class CodexAgent(Agent):
 
     def is_final(self, line: bytes) -> bool:
         return b'"turn.' in line and event_type(line) in ("turn.completed", "turn.failed")
+
+    def readable(self, line: bytes) -> str | None:
+        """What it says, the commands it runs, and how each ended; the rest of its log is for programs."""
+        entry = entry_of(line)
+        if entry is None:
+            return super().readable(line) or None
+        item = entry.get("item")
+        if not isinstance(item, dict):
+            return None
+        kind, over = item.get("type"), entry.get("type") == "item.completed"
+        if kind == "command_execution":
+            printed, command = first_line(item.get("aggregated_output")), first_line(item.get("command"))
+            return f"→ {printed}" if over else f"$ {command}"
+        return (first_line(item.get("text")) or None) if over and kind == "agent_message" else None
 
     def threads(self, folder: Path) -> Mapping[str, str]:
         """By the logs that a sub-agent's session begins: ids of replies, items and tool calls."""

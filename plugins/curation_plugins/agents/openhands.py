@@ -12,7 +12,7 @@ from pydantic import Field, JsonValue
 
 from curation_plugins.agents.model_seat import WAIT_SECONDS, model_of, options_of
 from curation_plugins.agents.programs import FOLDER
-from curation_plugins.agents.session_log import event_type
+from curation_plugins.agents.session_log import entry_of, event_type, first_line, word
 from curation_plugins.api import Agent, AgentLaunch, AgentOptions, AgentRequest
 from curation_sandbox.gateway.wires import Wire
 from curation_sandbox.spec import HOME, WORKSPACE, Mount
@@ -60,6 +60,18 @@ class OpenHandsAgent(Agent):
 
     def is_final(self, line: bytes) -> bool:
         return b'"end"' in line and event_type(line) == "end"
+
+    def readable(self, line: bytes) -> str | None:
+        """What it says, the tools it uses, and how each ended; the rest of its log is for programs."""
+        entry = entry_of(line)
+        if entry is None:
+            return super().readable(line) or None
+        text, tool = first_line(entry.get("text")), word(entry.get("tool_name"))
+        if entry.get("source") == "user" or not text:
+            return None
+        if tool is None:
+            return text
+        return f"→ {text}" if entry.get("source") == "environment" else f"{tool}: {text}"
 
     def _turn(self, request: AgentRequest, message: str | None) -> AgentLaunch:
         return AgentLaunch(

@@ -19,6 +19,8 @@ FILE_BYTES: Final = 256 * 2**20
 """Of one file no more is read."""
 FILES: Final = 1000
 """Matching files that are read."""
+LINE_CHARACTERS: Final = 2000
+"""Of a text that is shown to a person while the agent works."""
 NAMES: Final = 100_000
 """Ids that are remembered."""
 
@@ -42,6 +44,12 @@ def entry_of(line: bytes) -> Mapping[str, Any] | None:
     except (ValueError, RecursionError):  # no JSON, no UTF-8, a number of 10,000 digits, a depth of 100,000
         return None
     return entry if isinstance(entry, dict) else None
+
+
+def first_line(text: object) -> str:
+    """The first line with something in it, shortened; empty for anything that is no text."""
+    lines = (line.strip() for line in (text[:LINE_CHARACTERS] if isinstance(text, str) else "").splitlines())
+    return next((line for line in lines if line), "")
 
 
 def entries(folder: Path, pattern: str) -> Iterator[tuple[Path, Iterator[Mapping[str, Any]]]]:

@@ -178,6 +178,11 @@ def _check_reading(agent: Agent) -> None:
         except Exception as error:
             raise AssertionError(f"agent {agent.name}: is_final raises {error!r} for {line[:40]!r}") from error
         require(final in (True, False), f"agent {agent.name}: is_final says {final!r} of {line[:40]!r}")
+        try:
+            shown = agent.readable(line)
+        except Exception as error:
+            raise AssertionError(f"agent {agent.name}: readable raises {error!r} for {line[:40]!r}") from error
+        require(shown is None or isinstance(shown, str), f"agent {agent.name}: readable gives {shown!r}")
     with tempfile.TemporaryDirectory() as folder:
         for number, what in enumerate(_fill(Path(folder), agent.session_files)):
             try:

@@ -7,103 +7,32 @@ import contextlib
 import json
 import time
 import traceback
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
 from curation_sandbox.gateway import bodies, headers, replies
-from curation_sandbox.gateway.bodies import BodyRefused, BodyRoom
-from curation_sandbox.gateway.desk import (
-    GatewayDesk,
-    ModelPins,
-    ProviderFailed,
-    Reply,
-    ReplyCut,
-    ReplyRefused,
-    ReplySource,
-)
-from curation_sandbox.gateway.exchange import Ask, Chunk, Exchange, Outcome
+from curation_sandbox.gateway.bodies import BodyRefused, BodyRoom, BodyShare
+from curation_sandbox.gateway.desk import GatewayDesk, ModelPins, ReplySource
+from curation_sandbox.gateway.exchange import Ask
 from curation_sandbox.gateway.filters import Refused, filter_body
-from curation_sandbox.gateway.usage import UsageReader
+from curation_sandbox.gateway.passing import BROKE_OFF, MAX_REPLY, Passing, send_whole
+from curation_sandbox.gateway.recorder import BrokenOff, Recorder, Stop, Trace
 from curation_sandbox.gateway.wires import Endpoint, Wire, endpoint
 from curation_sandbox.submit_guard import FAILED, Reject
 
 ROOM: Final = 128 * 2**20
 """Bytes of all request bodies under way together."""
-MAX_REPLY: Final = 64 * 2**20
-"""Bytes of one reply, all of which are kept for the record."""
 AT_ONCE: Final = 16
 """Requests at the provider at a time; further ones wait."""
-TAIL_SECONDS: Final = 5.0
-"""How long a stream may go on after its proper end."""
+LARGE: Final = 256 * 1024
+"""Bytes of a body from which it is read outside the event loop, one at a time: reading takes a multiple of the
+body's size in memory, and time in which other streams would stand still."""
 
-
-BROKE_OFF: Final = "the provider's reply broke off"
-"""How the reason of a ``cut`` exchange begins whose connection was closed on the client."""
-
-
-class _Stop(Exception):
-    """Ends an exchange with a reply of the gateway's own."""
-
-    def __init__(self, outcome: Outcome, status: int, message: str) -> None:
-        super().__init__(message)
-        self.outcome: Outcome = outcome
-        self.status = status
-
-
-@dataclass
-class _Trace:
-    """An exchange in the making."""
-
-    id: int
-    method: str
-    path: str
-    wire: Wire | None
-    kind: str
-    began: float = field(default_factory=time.time)
-    clock: float = field(default_factory=time.monotonic)
-    model_asked: str | None = None
-    model: str | None = None
-    request_headers: dict[str, str] = field(default_factory=dict)
-    request: bytes = b""
-    sent: bytes | None = None
-    changes: list[str] = field(default_factory=list)
-    status: int = 0
-    response_headers: dict[str, str] = field(default_factory=dict)
-    chunks: list[Chunk] = field(default_factory=list)
-    tries: int = 0
-    usage: UsageReader | None = None
-
-    def add(self, data: bytes) -> None:
-        self.chunks.append(Chunk(time.monotonic() - self.clock, data))
-
-    def exchange(self, outcome: Outcome, reason: str) -> Exchange:
-        return Exchange(
-            id=self.id,
-            began=self.began,
-            method=self.method,
-            path=self.path,
-            wire=self.wire,
-            kind=self.kind,
-            model_asked=self.model_asked,
-            model=self.model,
-            request_headers=self.request_headers,
-            request=self.request,
-            sent=self.sent,
-            changes=tuple(self.changes),
-            status=self.status,
-            response_headers=self.response_headers,
-            chunks=tuple(self.chunks),
-            outcome=outcome,
-            reason=reason,
-            usage=self.usage.usage() if self.usage else None,
-            tries=self.tries,
-            seconds=time.monotonic() - self.clock,
-        )
+__all__ = ["AT_ONCE", "BROKE_OFF", "LARGE", "MAX_REPLY", "ROOM", "Gateway"]
 
 
 class Gateway:
@@ -118,22 +47,27 @@ class Gateway:
         first_id: int,
         on_error: Callable[[str], None],
     ) -> None:
-        self.source = source
+        self._source = source
         self._pins = pins
         self._desk = desk
         self._next_id = first_id
         self._on_error = on_error
         self._room = BodyRoom(ROOM)
-        self.slots = asyncio.Semaphore(AT_ONCE)
-        # one thread: exchanges are recorded one after the other, and the loop goes on meanwhile
-        self._recorder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="gateway-record")
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._recorder = Recorder(desk, on_error)
+        self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="gateway-read")
         self.in_flight = 0
         self.last = time.monotonic()
         """When an exchange last began or ended."""
 
     async def close(self) -> None:
-        await self.source.close()
-        self._recorder.shutdown()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(5.0):  # exchanges that the server's end has cancelled come to their record
+                while self.in_flight:
+                    await asyncio.sleep(0.01)
+        await self._source.close()
+        await self._recorder.close()
+        self._reader.shutdown()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["raw_path"].decode("latin-1")
@@ -141,225 +75,151 @@ class Gateway:
         if found is not None and found.kind in ("hello", "models"):
             await self._answer_here(found, send)
             return
-        query = "?beta=true" if found is not None and scope["query_string"] == b"beta=true" else ""
-        trace = _Trace(
-            id=self._next_id,
-            method=scope["method"][:20],
-            path=(path[:500] + query),
-            wire=found.wire if found else None,
-            kind=found.kind if found else "unknown",
-        )
-        self._next_id += 1
-        if scope["query_string"] and not query:
-            trace.changes.append("the query string was removed")
+        trace = self._new_trace(scope, path, found)
         self.in_flight += 1
         self.last = time.monotonic()
+        passing = Passing(self._source, self._slots, self._recorder, trace, send)
         try:
-            await self._serve(trace, found, Request(scope, receive), send)
+            await self._serve(trace, found, Request(scope, receive), passing, send)
+        except BrokenOff:
+            if passing.started:
+                raise
+            with contextlib.suppress(OSError):
+                await send_whole(send, 500, _JSON, replies.error(trace.wire, 500, FAILED))
         finally:
             self.in_flight -= 1
             self.last = time.monotonic()
 
     async def _answer_here(self, found: Endpoint, send: Send) -> None:
         body = b"" if found.kind == "hello" else replies.models(self._pins.models)
-        await _send(send, 200, {"content-type": "application/json"}, body)
+        await send_whole(send, 200, _JSON, body)
 
-    async def _serve(self, trace: _Trace, found: Endpoint | None, request: Request, send: Send) -> None:
-        """One exchange, from its body to its record, whatever happens."""
-        passing = _Passing(self, trace, send)
-        try:
-            with self._room.share() as share:
-                ask = await self._ask(trace, found, request, share)
-                await passing.run(ask, request)
-        except ClientDisconnect:
-            await self.record(trace, "client-gone", "the agent's program hung up")
-        except _Stop as stop:
-            await self._stopped(trace, stop, send, started=passing.started)
-        except _BrokenOff:
-            raise
-        except Reject as slow:
-            await self._stopped(trace, _Stop("refused", slow.status_code, slow.detail), send, started=False)
-        except asyncio.CancelledError:
-            await asyncio.shield(self.record(trace, "client-gone", "the gateway was stopped"))
-            raise
-        except Exception:
-            self._on_error(traceback.format_exc())
-            await self._stopped(trace, _Stop("ours", 500, FAILED), send, started=passing.started)
+    def _new_trace(self, scope: Scope, path: str, found: Endpoint | None) -> Trace:
+        query = scope["query_string"]
+        kept = "?beta=true" if found and found.wire is Wire.MESSAGES and query == b"beta=true" else ""
+        trace = Trace(
+            id=self._next_id,
+            method=scope["method"][:20],
+            path=path[:500] + kept,
+            wire=found.wire if found else None,
+            kind=found.kind if found else "unknown",
+        )
+        self._next_id += 1
+        if query and not kept:
+            trace.changes.append("the query string was removed")
+        return trace
 
-    async def _ask(self, trace: _Trace, found: Endpoint | None, request: Request, share: bodies.BodyShare) -> Ask:
+    async def _serve(
+        self, trace: Trace, found: Endpoint | None, request: Request, passing: Passing, send: Send
+    ) -> None:
+        """One exchange, from its body to its record, whatever happens.
+
+        Raises:
+            BrokenOff: the client is still to be told that we failed, or to be cut off.
+        """
+        with self._room.share() as share:  # until it is on record: what waits for a slow disk takes memory too
+            try:
+                await passing.run(await self._ask(trace, found, request, share), request)
+            except ClientDisconnect:
+                await self._recorder.finish(trace, "client-gone", "the agent's program hung up")
+            except Stop as stop:
+                await self._stopped(trace, stop, send, started=passing.started)
+            except BrokenOff:
+                raise
+            except Reject as slow:
+                await self._stopped(trace, Stop("refused", slow.status_code, slow.detail), send, started=False)
+            except asyncio.CancelledError:
+                await self._recorder.finish(trace, "client-gone", "the gateway was stopped")
+                raise
+            except Exception:
+                self._on_error(traceback.format_exc())
+                await self._stopped(trace, Stop("ours", 500, FAILED), send, started=passing.started)
+
+    async def _ask(self, trace: Trace, found: Endpoint | None, request: Request, share: BodyShare) -> Ask:
         """What is to be sent on.
 
         Raises:
-            _Stop: the rules or a budget say no.
+            Stop: the rules or a budget say no.
+            ClientDisconnect, Reject: the body did not come.
         """
         if found is None or found.wire is None or found.kind not in ("generate", "count"):
             message = f"{trace.method} {trace.path[:200]} is not served here: this is a model gateway"
-            raise _Stop("refused", 404, message)
+            raise Stop("refused", 404, message)
+        kind: Literal["generate", "count"] = "count" if found.kind == "count" else "generate"
         try:
             trace.request = await bodies.read(request, share)
-            tree = bodies.parse(trace.request)
-            self._pin(trace, tree)
-            filtered = filter_body(found.wire, "count" if found.kind == "count" else "generate", tree)
+            if len(trace.request) < LARGE:
+                body, stream = self._rewritten(trace, found.wire, kind)
+            else:
+                loop = asyncio.get_running_loop()
+                body, stream = await loop.run_in_executor(self._reader, self._rewritten, trace, found.wire, kind)
         except BodyRefused as refused:
             trace.request = trace.request or refused.body
-            raise _Stop("refused", refused.status, str(refused)) from None
+            raise Stop("refused", refused.status, str(refused)) from None
         except Refused as refused:
-            raise _Stop("refused", 400, str(refused)) from None
-        trace.changes += filtered.changes
-        stream = filtered.body.get("stream") is True
+            raise Stop("refused", 400, str(refused)) from None
         trace.request_headers, dropped = headers.for_provider(request.headers, found.wire, stream=stream)
         trace.changes += dropped
-        body = json.dumps({**filtered.body, "model": trace.model}, ensure_ascii=False, separators=(",", ":"))
         ask = Ask(
             id=trace.id,
             method=found.method,
             path=trace.path,
-            kind="count" if found.kind == "count" else "generate",
+            kind=kind,
             wire=found.wire,
             model_asked=trace.model_asked,
             model=trace.model,
             headers=trace.request_headers,
-            body=body.encode("utf-8", "surrogatepass"),
+            body=body,
             stream=stream,
         )
         denied = self._desk.admit(ask)
         if denied is not None:
-            raise _Stop("budget", 400, denied)
+            raise Stop("budget", 400, denied)
         trace.sent = ask.body
         return ask
 
-    def _pin(self, trace: _Trace, tree: dict[str, Any]) -> None:
+    def _rewritten(self, trace: Trace, wire: Wire, kind: Literal["generate", "count"]) -> tuple[bytes, bool]:
+        """The body with the pinned model and only what may be asked for, and whether it asks for a stream.
+
+        Raises:
+            BodyRefused, Refused
+        """
+        tree = bodies.parse(trace.request)
+        self._pin(trace, tree)
+        filtered = filter_body(wire, kind, tree)
+        del tree
+        trace.changes += filtered.changes
+        kept = {**filtered.body, "model": trace.model}
+        try:
+            text = json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode()
+        except UnicodeEncodeError:
+            raise BodyRefused(400, "the body holds half of a surrogate pair, which is no text") from None
+        return text, kept.get("stream") is True
+
+    def _pin(self, trace: Trace, tree: dict[str, Any]) -> None:
         asked = tree.get("model")
         if not isinstance(asked, str) or not asked:
-            raise BodyRefused(400, "model: the name of a model is needed", trace.request)
-        trace.model_asked = asked[:200]
+            raise BodyRefused(400, "model: the name of a model is needed")
+        trace.model_asked = asked[:200].encode("utf-8", "replace").decode()
         trace.model = self._pins.resolve(asked)
         if trace.model is None:
             allowed = ", ".join(self._pins.models)
-            raise BodyRefused(400, f"model: {asked[:100]!r} is not one of this run's: {allowed}", trace.request)
+            raise BodyRefused(400, f"model: {asked[:100]!r} is not one of this run's: {allowed}")
 
-    async def _stopped(self, trace: _Trace, stop: _Stop, send: Send, *, started: bool) -> None:
+    async def _stopped(self, trace: Trace, stop: Stop, send: Send, *, started: bool) -> None:
         """End an exchange with a reply of ours, or, where the provider's has begun, by breaking off."""
         body = b"" if started else replies.error(trace.wire, stop.status, str(stop))
         if not started:
             trace.status = stop.status
-            trace.response_headers = {"content-type": "application/json"}
+            trace.response_headers = dict(_JSON)
+            trace.chunks.clear()  # of a reply that was held back and then broke off
             trace.add(body)
-        await self.record(trace, stop.outcome, str(stop))
+        await self._recorder.finish(trace, stop.outcome, str(stop))
         if started:
-            raise _BrokenOff
-        again = {} if stop.outcome in ("provider-error", "ours") else replies.NO_RETRY
+            raise BrokenOff
+        again = {} if stop.outcome in ("provider-error", "ours", "cut") else replies.NO_RETRY
         with contextlib.suppress(OSError):
-            await _send(send, stop.status, {**trace.response_headers, **again}, body)
-
-    async def record(self, trace: _Trace, outcome: Outcome, reason: str) -> None:
-        """Hand the exchange to the desk; what it raises is ours."""
-        exchange = trace.exchange(outcome, reason)
-        try:
-            await asyncio.get_running_loop().run_in_executor(self._recorder, self._desk.finished, exchange)
-        except Exception:
-            self._on_error(traceback.format_exc())
-            raise _BrokenOff from None
+            await send_whole(send, stop.status, {**trace.response_headers, **again}, body)
 
 
-class _BrokenOff(Exception):
-    """The reply cannot be completed: the connection is closed on it. What there is to tell was told."""
-
-
-class _Passing:
-    """Sends one request on and passes the reply back."""
-
-    def __init__(self, gateway: Gateway, trace: _Trace, send: Send) -> None:
-        self._gateway = gateway
-        self._trace = trace
-        self._send = send
-        self.started = False
-
-    async def run(self, ask: Ask, request: Request) -> None:
-        """Until the reply is through or the client has hung up.
-
-        Raises:
-            ClientDisconnect, _Stop, _BrokenOff
-        """
-        work = asyncio.create_task(self._pass(ask))
-        gone = asyncio.create_task(_hung_up(request))
-        try:
-            await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                raise ClientDisconnect
-            work.result()
-        finally:
-            for task in (work, gone):
-                task.cancel()
-            await asyncio.gather(work, gone, return_exceptions=True)
-
-    async def _pass(self, ask: Ask) -> None:
-        try:
-            async with self._gateway.slots, self._gateway.source.open(ask) as reply:
-                await self._stream(reply)
-        except ProviderFailed as failed:
-            self._trace.tries = failed.tries
-            raise _Stop("provider-error", 503, f"{failed}; this is no fault of the request") from None
-        except ReplyRefused as refused:
-            raise _Stop("refused", 400, str(refused)) from None
-        except ReplyCut as cut:
-            raise _Stop("cut", 502, f"{BROKE_OFF}: {cut}") from None
-
-    async def _stream(self, reply: Reply) -> None:
-        """Pass the reply on piece by piece. Its end waits until the exchange is on record."""
-        trace = self._trace
-        trace.tries, trace.status = reply.tries, reply.status
-        trace.response_headers = headers.for_client(reply.headers)
-        events = reply.headers.get("content-type", "").startswith("text/event-stream")
-        assert trace.wire is not None
-        trace.usage = UsageReader(trace.wire, events)
-        held: list[bytes] = []
-        async for piece in self._pieces(reply.body, trace.usage):
-            trace.add(piece)
-            trace.usage.feed(piece)
-            if held or not events or trace.usage.finished:
-                held.append(piece)
-            else:
-                await self._begin()
-                await self._send({"type": "http.response.body", "body": piece, "more_body": True})
-        if events and not trace.usage.finished:
-            await self._gateway.record(trace, "cut", "the stream ended before its last event")
-        else:
-            await self._gateway.record(trace, "ok", "")
-        await self._begin()
-        await self._send({"type": "http.response.body", "body": b"".join(held)})
-
-    async def _pieces(self, body: AsyncIterator[bytes], reader: UsageReader) -> AsyncIterator[bytes]:
-        size = 0
-        while True:
-            try:
-                async with asyncio.timeout(TAIL_SECONDS if reader.finished else None):
-                    piece = await anext(body)
-            except (StopAsyncIteration, TimeoutError):
-                return
-            size += len(piece)
-            if size > MAX_REPLY:
-                raise ReplyCut(f"it is longer than {MAX_REPLY} bytes")
-            if piece:
-                yield piece
-
-    async def _begin(self) -> None:
-        if not self.started:
-            self.started = True
-            await self._send(_start(self._trace.status, self._trace.response_headers))
-
-
-async def _hung_up(request: Request) -> None:
-    """Returns when the client's connection is gone; its body has been read."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _send(send: Send, status: int, given: dict[str, str], body: bytes) -> None:
-    await send(_start(status, {**given, "content-length": str(len(body))}))
-    await send({"type": "http.response.body", "body": body})
-
-
-def _start(status: int, given: dict[str, str]) -> dict[str, Any]:
-    pairs = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in given.items()]
-    return {"type": "http.response.start", "status": status, "headers": pairs}
+_JSON: Final = {"content-type": "application/json"}

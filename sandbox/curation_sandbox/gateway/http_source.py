@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ class Retry:
     """Wait after the first failure; doubled with each one, and shortened at random by up to a quarter."""
     longest_seconds: float = 60.0
     """Cap on one wait, also on what ``retry-after`` asks for."""
+    total_seconds: float = 300.0
+    """After this long no further try begins: the agent's program waits meanwhile, and gives up in the end."""
 
 
 class HttpSource:
@@ -73,25 +76,32 @@ class HttpSource:
             ProviderFailed
         """
         status, why = 0, ""
-        for attempt in range(1, self._retry.tries + 1):
+        end = time.monotonic() + self._retry.total_seconds
+        attempt = 0
+        while True:
+            attempt += 1
             wait = ""
             try:
                 response = await self._http().send(self._request(ask), stream=True)
                 status, wait = response.status_code, response.headers.get("retry-after", "")
-                if status not in TRANSIENT | OURS:
-                    pieces = response.aiter_bytes()
-                    return response, pieces, await anext(pieces, b""), attempt
-                why = f"HTTP {status}"
-                await response.aclose()
+                if status in TRANSIENT or status in OURS or status < 200 or 300 <= status < 400:
+                    await response.aclose()
+                    why = f"HTTP {status}"
+                else:
+                    return response, *await _begun(response), attempt
             except httpx.HTTPError as error:
                 status, why = 0, _reason(error)
             if status in OURS:
                 message = f"the provider refuses the harness's key or account (HTTP {status})"
                 raise ProviderFailed(message, status=status, tries=attempt)
-            if attempt < self._retry.tries:
-                await asyncio.sleep(self._pause(attempt, wait))
-        message = f"the model provider failed {self._retry.tries} times, at last: {why}"
-        raise ProviderFailed(message, status=status, tries=self._retry.tries)
+            if 300 <= status < 400:  # never followed: the key goes to the configured address only
+                message = f"the provider sends elsewhere (HTTP {status}): its base URL is wrong"
+                raise ProviderFailed(message, status=status, tries=attempt)
+            pause = self._pause(attempt, wait)
+            if attempt >= self._retry.tries or time.monotonic() + pause >= end:
+                message = f"the model provider failed {attempt} times, at last: {why}"
+                raise ProviderFailed(message, status=status, tries=attempt)
+            await asyncio.sleep(pause)
 
     async def _body(self, pieces: AsyncIterator[bytes], first: bytes) -> AsyncIterator[bytes]:
         redactor = Redactor(self._key())
@@ -108,13 +118,14 @@ class HttpSource:
             self._client = httpx.AsyncClient(
                 timeout=self._timeout,
                 transport=self._transport,
-                follow_redirects=False,  # the key goes to the configured address only
+                follow_redirects=False,
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=32),
             )
         return self._client
 
     def _request(self, ask: Ask) -> httpx.Request:
-        headers = dict(ask.headers)
+        # packed replies are held back until a block is full
+        headers = {**ask.headers, "accept-encoding": "identity"}
         key = self._key()
         if self._upstream.auth == "x-api-key":
             headers["x-api-key"] = key
@@ -124,7 +135,12 @@ class HttpSource:
         return self._http().build_request(ask.method, url, headers=headers, content=ask.body)
 
     def _pause(self, attempt: int, retry_after: str) -> float:
-        asked = float(retry_after) if retry_after.isdigit() else 0.0
+        try:
+            asked = float(retry_after)
+        except ValueError:  # none, or a date
+            asked = 0.0
+        if not asked >= 0:  # "nan" is a number too
+            asked = 0.0
         own = self._retry.first_seconds * 2.0 ** (attempt - 1) * random.uniform(0.75, 1.0)
         return min(max(asked, own), self._retry.longest_seconds)
 
@@ -148,14 +164,36 @@ class Redactor:
         if not self._key:
             return piece
         data = (self._held + piece).replace(self._key, b"*" * len(self._key))
-        lengths = range(min(len(self._key) - 1, len(data)), 0, -1)
-        keep = next((n for n in lengths if self._key.startswith(data[-n:])), 0)
+        keep = self._beginning(data[-(len(self._key) - 1) :]) if len(self._key) > 1 else 0
         self._held = data[len(data) - keep :]
         return data[: len(data) - keep]
+
+    def _beginning(self, end: bytes) -> int:
+        """How many of the last bytes are the key's first ones."""
+        at = end.find(self._key[:1])
+        while at >= 0:
+            if self._key.startswith(end[at:]):
+                return len(end) - at
+            at = end.find(self._key[:1], at + 1)
+        return 0
 
     def rest(self) -> bytes:
         held, self._held = self._held, b""
         return held
+
+
+async def _begun(response: httpx.Response) -> tuple[AsyncIterator[bytes], bytes]:
+    """The reply's pieces, and the first of them.
+
+    Raises:
+        httpx.HTTPError: it broke off before that.
+    """
+    pieces = response.aiter_bytes()
+    try:
+        return pieces, await anext(pieces, b"")
+    except BaseException:
+        await response.aclose()
+        raise
 
 
 def _reason(error: httpx.HTTPError) -> str:
