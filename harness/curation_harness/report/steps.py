@@ -20,6 +20,8 @@ from curation_harness.report.terminal import ascii_text
 from curation_harness.trajectory.atif import FinalMetrics, Result, Step, Trajectory
 
 MESSAGE_LINES: Final = 12
+PROMPT_LINES: Final = 4
+"""Of what the agent's program says to the model, long and the same in every run."""
 REASONING_LINES: Final = 4
 RESULT_LINES: Final = 10
 LINE: Final = 500
@@ -77,7 +79,8 @@ class _Lines:
         if step.reasoning_content:
             yield from self._block(step.reasoning_content, REASONING_LINES, "      ~ ", "dim italic")
         style = style if event_of(step) else ""
-        yield from self._block(step.message, MESSAGE_LINES, "      ", style)
+        most = PROMPT_LINES if who(step) in ("system", "program") else MESSAGE_LINES
+        yield from self._block(step.message, most, "      ", style)
         results = {result.source_call_id: result for result in step.observation.results} if step.observation else {}
         for call in step.tool_calls or ():
             arguments = json.dumps(call.arguments, ensure_ascii=False)

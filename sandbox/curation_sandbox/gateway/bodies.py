@@ -17,6 +17,9 @@ from curation_sandbox.submit_guard import strict_json
 MAX_BODY: Final = 32 * 2**20
 """Bytes of one body, packed or not; a million tokens are a few megabytes."""
 _PIECE: Final = 2**18
+_ZSTD_STEP: Final = 256
+"""Packed bytes at a time: four of them can mean a block of 128 KiB (RFC 8878, 3.1.1.2), and all of a step's blocks are
+unpacked at once."""
 _STRINGS: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 
 
@@ -105,21 +108,25 @@ def _unpacked(packed: bytes, encoding: str, share: BodyShare) -> bytes:
 
 def _unzipped(packed: bytes) -> Iterator[bytes]:
     reader = zlib.decompressobj(wbits=31)
-    yield reader.decompress(packed, _PIECE)
-    while reader.unconsumed_tail:
-        yield reader.decompress(reader.unconsumed_tail, _PIECE)
-    yield reader.flush(_PIECE)
-    if not reader.eof or reader.unused_data:
+    taken = 0
+    while taken < len(packed) and not reader.eof:
+        step = packed[taken : taken + _PIECE]
+        taken += len(step)
+        while step and not reader.eof:  # at the end what follows stays in unconsumed_tail for ever
+            yield reader.decompress(step, _PIECE)
+            step = reader.unconsumed_tail
+    yield reader.flush()
+    if not reader.eof or reader.unused_data or taken < len(packed):
         raise EOFError("it is cut off, or something follows it")
 
 
 def _unzstd(packed: bytes) -> Iterator[bytes]:
     # a frame can ask for a window of gigabytes
     reader = zstandard.ZstdDecompressor(max_window_size=MAX_BODY).decompressobj()
-    for start in range(0, len(packed), 4096):
+    for start in range(0, len(packed), _ZSTD_STEP):
         if reader.eof:
             raise EOFError("something follows it")
-        yield reader.decompress(packed[start : start + 4096])
+        yield reader.decompress(packed[start : start + _ZSTD_STEP])
     if not reader.eof:
         raise EOFError("it is cut off")
 

@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -23,7 +24,8 @@ from pathlib import Path
 GATEWAY = "/run/curation/llm.sock"
 PIECE = 64 * 1024
 CONNECTIONS = 128
-"""Open at a time; further ones wait in the listener's queue."""
+"""Open at a time; further ones wait in the listener's queue, and then in the kernel's."""
+QUEUE = 1024
 
 
 def main(arguments: list[str]) -> int:
@@ -33,7 +35,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("command", nargs="+")
     given = parser.parse_args(arguments)
     if given.files is not None:
-        copy_files(given.files, Path(os.environ["HOME"]))
+        try:
+            copy_files(given.files, Path(os.environ["HOME"]))
+        except OSError as error:  # the folder is full, say
+            sys.stderr.write(f"start: the files cannot be put into HOME: {error.strerror}\n")
+            return 125
     if given.relay is not None:
         listening = threading.Event()
         threading.Thread(target=lambda: asyncio.run(relay(given.relay, listening)), daemon=True).start()
@@ -61,7 +67,12 @@ def run(command: list[str]) -> int:
 def copy_files(source: Path, home: Path) -> None:
     """Copy every regular file below ``source`` to the same place below ``home``. What an earlier turn may have put
     there (links, folders of that name) is replaced, never followed."""
-    root = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        root = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:
+        os.chmod(home, 0o700)
+        root = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
+    writable(root)
     for path in sorted(source.rglob("*")):
         if path.is_file():
             write(root, path.relative_to(source).parts, path.read_bytes())
@@ -92,13 +103,22 @@ def enter(folder: int, name: str) -> int:
     """Open the folder of this name, made anew if something else has it."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
     try:
-        return os.open(name, flags, dir_fd=folder)
+        number = os.open(name, flags, dir_fd=folder)
+        writable(number)
+        return number
     except FileNotFoundError:
         pass
     except OSError:
         put_aside(folder, name)
     os.mkdir(name, 0o700, dir_fd=folder)
     return os.open(name, flags, dir_fd=folder)
+
+
+def writable(folder: int) -> None:
+    """An earlier turn may have taken our right to write away."""
+    found = os.fstat(folder)
+    if found.st_uid == os.getuid() and found.st_mode & 0o700 != 0o700:
+        os.fchmod(folder, 0o700)
 
 
 def clear(folder: int, name: str) -> None:
@@ -122,27 +142,44 @@ def put_aside(folder: int, name: str) -> None:
 async def relay(port: int, listening: threading.Event) -> None:
     """Pass every connection to ``127.0.0.1:port`` on to the gateway's socket, byte for byte."""
     free = asyncio.Semaphore(CONNECTIONS)
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        async with free:
+    at_work: set[asyncio.Task[None]] = set()
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", port), backlog=QUEUE) as listener:
+        listener.setblocking(False)
+        listening.set()
+        while True:
+            await free.acquire()
             try:
-                up_reader, up_writer = await asyncio.open_unix_connection(GATEWAY, limit=PIECE)
-            except OSError:  # the gateway is gone: the program sees a connection that ends
-                writer.close()
-                return
-            up = asyncio.create_task(pump(reader, up_writer))
-            try:
-                await pump(up_reader, writer)  # once the gateway has ended its side nothing is to come
-            finally:
-                up.cancel()
-                up_writer.close()
-                writer.close()
+                taken, _ = await loop.sock_accept(listener)
+            except OSError:  # no descriptors are left, or the peer is gone already
+                free.release()
+                await asyncio.sleep(0.05)
+                continue
+            task = asyncio.create_task(serve(taken))
+            at_work.add(task)
+            task.add_done_callback(lambda done: (at_work.discard(done), free.release()))
 
-    # asyncio sets TCP_NODELAY: else a small last segment would wait for the acknowledgement of the one before it
-    server = await asyncio.start_server(serve, "127.0.0.1", port, limit=PIECE, backlog=1024)
-    listening.set()
-    async with server:
-        await server.serve_forever()
+
+async def serve(taken: socket.socket) -> None:
+    """One connection, until the gateway has ended its side; if the gateway is gone it just ends."""
+    with taken:
+        try:
+            # asyncio sets TCP_NODELAY: else a small last piece would wait for the acknowledgement of the one before
+            reader, writer = await asyncio.open_connection(sock=taken, limit=PIECE)
+        except OSError:
+            return
+        try:
+            up_reader, up_writer = await asyncio.open_unix_connection(GATEWAY, limit=PIECE)
+        except OSError:
+            writer.close()
+            return
+        up = asyncio.create_task(pump(reader, up_writer))
+        try:
+            await pump(up_reader, writer)
+        finally:
+            up.cancel()
+            up_writer.close()
+            writer.close()
 
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
