@@ -76,7 +76,7 @@ def parts_of(record: RunRecord, registry: Registry, cache: Path) -> Parts:
         scaffold=registry.scaffolds.get("open"),
         engine=registry.engines.get("local"),
         assets=task_assets.ensure(cache, task, lambda what, done: None),
-        cache=cache,
+        cache=record.folder.parent.parent / "cache",  # of this test alone: signals are kept in it by content
         watcher=Watcher(),
     )
 

@@ -28,7 +28,7 @@ from curation_harness.record.store import RunRecord
 
 PROGRAM: Final = Path(__file__).with_name("cheater")
 MODEL: Final = "claude-sonnet-4-5"
-GROWTH: Final = 300 * 2**20
+GROWTH: Final = 512 * 2**20
 """Bytes that the harness may grow by while the agent attacks it."""
 
 

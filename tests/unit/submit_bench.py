@@ -254,6 +254,18 @@ def read_all(made: socket.socket) -> bytes:
         found += block
 
 
+def read_reply(made: socket.socket) -> bytes:
+    """One whole reply of a connection that stays open: head and body may come apart."""
+    found = b""
+    while b"\r\n\r\n" not in found:
+        found += made.recv(65536)
+    head, _, body = found.partition(b"\r\n\r\n")
+    lengths = [line.split(b":")[1] for line in head.lower().splitlines() if line.startswith(b"content-length:")]
+    while len(body) < int(lengths[0]):
+        body += made.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
 def reply_of(raw: bytes) -> tuple[int, dict[str, str], dict[str, Any]]:
     """Status, headers and JSON body of a reply's bytes."""
     head, _, body = raw.partition(b"\r\n\r\n")

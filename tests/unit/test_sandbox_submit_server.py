@@ -22,7 +22,7 @@ from curation_sandbox.blobs import BlobStore
 from curation_sandbox.errors import SocketPathTooLong
 from curation_sandbox.protocol import ErrorReply
 from curation_sandbox.submit_server import KeptReply, SubmitServer, openapi_text
-from submit_bench import QUICK, Bench, BenchHandler, bench, read_all, reply_of, sha, until
+from submit_bench import QUICK, Bench, BenchHandler, bench, read_all, read_reply, reply_of, sha, until
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -460,7 +460,7 @@ def test_slowloris_headers_of_a_second_request(shared: Bench) -> None:
     """uvicorn's keep-alive timer ends with the first byte."""
     with shared.connect() as made:
         made.sendall(b"GET /v1/status HTTP/1.1\r\nHost: h\r\n\r\n")
-        assert made.recv(65536).startswith(b"HTTP/1.1 200")
+        assert read_reply(made).startswith(b"HTTP/1.1 200")
         made.sendall(b"GET /v1/task HTTP/1.1\r\n")
         assert error_of(drip(made, b"X-Slow: 1\r\n")) == (408, "too-slow")
 

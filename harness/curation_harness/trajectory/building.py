@@ -134,7 +134,7 @@ class _Writer:
         return Trajectory(
             session_id=self._record.spec.run_id,
             trajectory_id=_subagent_id(self._record, number),
-            agent=self._agent(thread.name),
+            agent=self._agent(thread.name or f"sub-agent {number}"),
             steps=steps,
             final_metrics=_sums(thread.entries, len(steps), {"requests": len(thread.entries)}),
         )
@@ -177,11 +177,12 @@ class _Writer:
         )
 
     def _calls(self, draft: Draft) -> tuple[ToolCall, ...]:
-        calls = {call.id: call for call in draft.calls}  # ids are unique in a step
-        return tuple(
-            ToolCall(tool_call_id=call.id, function_name=call.name, arguments=self._arguments(call.arguments))
-            for call in calls.values()
-        )
+        calls: dict[str, ToolCall] = {}
+        for call in draft.calls:
+            call_id = call.id if call.id and call.id not in calls else f"{call.id}#{len(calls)}"  # unique in a step
+            arguments = self._arguments(call.arguments)
+            calls[call_id] = ToolCall(tool_call_id=call_id, function_name=call.name or "unnamed", arguments=arguments)
+        return tuple(calls.values())
 
     def _observation(self, draft: Draft, calls: Sequence[ToolCall]) -> Observation | None:
         results = [

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal
 
 from pydantic import JsonValue
@@ -23,6 +24,10 @@ from curation_harness.trajectory.exchanges import read_asked, read_reply
 _SYSTEM_CHANGES = 20
 """Different system prompts of one conversation that become steps; some programs put a counter into it."""
 
+_SUBAGENTS = 500
+"""Conversations beside the main one; what a flood of them adds counts as side requests."""
+_LATE_CALLS = 50
+"""Tool calls of each conversation, the latest, that may have begun a sub-agent."""
 _LEAST_TASK = 8
 """Characters; a shorter argument of a tool call is in many texts by chance."""
 _INJECTED = re.compile(r"\s*<([A-Za-z_][\w-]*)[ >].*</\1>\s*", re.DOTALL)
@@ -34,7 +39,7 @@ class Thread:
     """One conversation."""
 
     name: str = ""
-    """The sub-agent's; empty for the main conversation."""
+    """The sub-agent's by the native log, if it has one."""
     key: str = ""
     opening: tuple[str, ...] = ()
     system: str = ""
@@ -106,7 +111,9 @@ class Conversations:
             return None
         if not self.main.seen and not name:
             return self._begin(self.main, asked)
-        thread = self._begin(Thread(name=name or f"sub-agent {len(self.subagents) + 1}"), asked)
+        if len(self.subagents) >= _SUBAGENTS:
+            return None
+        thread = self._begin(Thread(name=name), asked)
         thread.parent = self._caller(asked)
         self.subagents.append(thread)
         return thread
@@ -118,7 +125,7 @@ class Conversations:
                 return found[0]
         begun = [*self.subagents, self.main] if self.main.seen else self.subagents
         if name:
-            begun = [thread for thread in begun if thread is not self.main]
+            begun = [thread for thread in self.subagents if not thread.name]
         if asked.key:
             return next((thread for thread in begun if thread.key == asked.key), None)
         owners = [thread for thread in begun if thread.owns(asked)]
@@ -140,9 +147,9 @@ class Conversations:
         taken = [thread.parent for thread in self.subagents]
         best, length = None, _LEAST_TASK
         for thread in (self.main, *self.subagents):
-            for call_id, draft in thread.calls.items():
+            for call_id, draft in islice(reversed(thread.calls.items()), _LATE_CALLS):
                 task = draft.longest_argument(call_id)
-                if len(task) >= length and (draft, call_id) not in taken and any(task in text for text in texts):
+                if len(task) > length and (draft, call_id) not in taken and any(task in text for text in texts):
                     best, length = (draft, call_id), len(task)
         return best
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import JsonValue
 
 from curation_harness.trajectory import bounds
+
+MAX_ROWS: Final = 50_000
+"""Entries of one list that are read."""
 
 Role = Literal["system", "user", "agent", "call", "result"]
 
@@ -73,8 +76,8 @@ def answered(call_id: object, text: str) -> Item:
 
 
 def rows(value: object) -> list[dict[str, object]]:
-    """The objects in a list; anything else is no list of objects."""
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+    """The objects in a list, as far as they are read; anything else is no list of objects."""
+    return [each for each in value[:MAX_ROWS] if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def row(value: object) -> dict[str, object]:

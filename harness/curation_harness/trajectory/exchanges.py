@@ -12,7 +12,7 @@ from curation_harness.trajectory.dialogue import Asked, Reply, row, word
 from curation_harness.trajectory.events import documents
 from curation_sandbox.gateway.wires import Wire
 
-MAX_BODY: Final = 64 * 2**20
+MAX_BODY: Final = 32 * 2**20
 """Bytes of a body that are read; a longer one counts as unreadable."""
 
 

@@ -19,6 +19,7 @@ from curation_harness.trajectory.dialogue import (
     word,
 )
 
+_ROLES: dict[str, Role] = {"assistant": "agent", "system": "system"}
 _BILLING = "x-anthropic-billing-header:"
 """Begins a block of Claude Code's system prompt that is another one in every request."""
 
@@ -26,8 +27,7 @@ _BILLING = "x-anthropic-billing-header:"
 def asked(body: dict[str, object]) -> Asked:
     items = list(_system(body.get("system")))
     for message in rows(body.get("messages")):
-        role = {"assistant": "agent", "system": "system"}.get(word(message.get("role")), "user")
-        items += _items(role, message.get("content"))  # type: ignore[arg-type]
+        items += _items(_ROLES.get(word(message.get("role")), "user"), message.get("content"))
     tools = frozenset(bounds.name(tool.get("name")) for tool in rows(body.get("tools")))
     return Asked(tuple(items), tools)
 

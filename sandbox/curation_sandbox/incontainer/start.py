@@ -70,7 +70,7 @@ def copy_files(source: Path, home: Path) -> None:
     try:
         root = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
     except PermissionError:
-        os.chmod(home, 0o700)
+        home.chmod(0o700)
         root = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
     writable(root)
     for path in sorted(source.rglob("*")):
@@ -157,7 +157,8 @@ async def relay(port: int, listening: threading.Event) -> None:
                 continue
             task = asyncio.create_task(serve(taken))
             at_work.add(task)
-            task.add_done_callback(lambda done: (at_work.discard(done), free.release()))
+            task.add_done_callback(at_work.discard)
+            task.add_done_callback(lambda done: free.release())
 
 
 async def serve(taken: socket.socket) -> None:
