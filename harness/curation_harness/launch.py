@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from curation_harness import leftovers, machine, providers, references
+from curation_harness import leftovers, machine, providers, references, trajectory
 from curation_harness import plan as plans
 from curation_harness.errors import HarnessError, OptionInvalid, RecordInvalid
 from curation_harness.interruption import interruptible
@@ -189,10 +189,19 @@ def _drive(
             loop.agent_phase(seat)
             loop.work_through()
         final = loop.headline_phase()
+    _write_trajectory(record, registry, watcher)
     watcher.step("writing the report")
     from curation_harness.report.html import write_report  # matplotlib takes longer to load than a container to start
 
     return Outcome(record, final, write_report(record, task, assets))
+
+
+def _write_trajectory(record: RunRecord, registry: Registry, watcher: Watcher) -> None:
+    """A by-product: what keeps it from being written is told, and costs the run nothing else."""
+    try:
+        trajectory.write(record, registry.agents.get(record.spec.agent.name))
+    except (RecordInvalid, OSError) as error:
+        watcher.step(f"no {trajectory.FILE} was written: {error}")
 
 
 def _remove_leftovers(cache: Path) -> None:
