@@ -70,7 +70,7 @@ def describe(options: LaunchOptions, registry: Registry) -> Description:
         "assets": {"folder": str(assets), "made": assets.is_dir()},
         "task": plan.task.config.model_dump(mode="json"),
     }
-    return Description(resolved, (*machine.checks(plan), _image(launch.image), *_model(plan)))
+    return Description(resolved, (*machine.checks(plan), _image(plans.image_name(launch, plan.task)), *_model(plan)))
 
 
 def _image(name: str) -> Check:

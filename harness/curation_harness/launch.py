@@ -61,12 +61,12 @@ def launch(options: LaunchOptions, registry: Registry, watcher: Watcher) -> Outc
         raise OptionInvalid(f"agent {plan.agent.name} needs a terminal", hint="Run it from one, without --json.")
     line = model_line(plan.model, plan.agent, watcher)
     watcher.step("checking the engine and the image")
-    find_image(first.image)
+    find_image(plans.image_name(first, plan.task))
     machine.require(plan)
     watcher.step(f"making or checking the files of task {plan.task.name}")
     assets = task_assets.ensure(options.cache, plan.task, watcher.progress)
     agent = plan.agent_launch(assets)
-    image = find_image(agent.image)
+    image = find_image(plans.image_name(agent, plan.task))
     spec = plans.run_spec(plan, agent, image, task_assets.digest(assets), task_assets.pool_digest(assets))
     table = references.find(options.cache, plan.task, assets)
     if table is None:
@@ -124,7 +124,7 @@ def replay(record: RunRecord, registry: Registry, cache: Path, watcher: Watcher)
     """Run a recorded agent again, against the recorded replies and feedback: no key, no network, no training."""
     task, assets = _task_of(record, registry, cache, watcher)
     plan = _plan_of(record.spec, registry, task, record.folder.parent)
-    image = find_image(plan.agent_launch(assets).image)
+    image = find_image(plans.image_name(plan.agent_launch(assets), task))
     with record.lock():
         return Replayer(record, plan, image, assets, cache, watcher).run()
 
@@ -280,10 +280,10 @@ def _task_of(
 def _seat_again(record: RunRecord, registry: Registry, task: Task, assets: Path, watcher: Watcher) -> Seat:
     plan = _plan_of(record.spec, registry, task, record.folder.parent)
     launch = plan.agent_launch(assets)
-    here = find_image(launch.image)
+    here = find_image(plans.image_name(launch, task))
     if here.digest != record.spec.image.digest:
         raise RecordInvalid(
-            f"image {launch.image} is {here.digest[:19]} here; the run began with {record.spec.image.digest[:19]}",
+            f"image {here.name} is {here.digest[:19]} here; the run began with {record.spec.image.digest[:19]}",
             hint="`harness images load FILE` brings a saved image back; `harness finish` scores without the agent.",
         )
     return plan.seat(assets, here, model_line(plan.model, plan.agent, watcher))

@@ -37,6 +37,7 @@ from curation_plugins.api import (
     Task,
 )
 from curation_plugins.registry import Registry
+from curation_sandbox.image_files import BASE, ON
 
 SESSIONS = uuid.UUID("6f6f3c0e-5a0f-4c9e-9a53-3f6f0f3f2a10")
 """Namespace of the sessions' names: the same run id and seed give the same name."""
@@ -141,6 +142,14 @@ def make(options: LaunchOptions, registry: Registry) -> Plan:
         model=model,
         session=str(uuid.uuid5(SESSIONS, f"{run_id} {options.seed}")),
     )
+
+
+def image_name(launch: AgentLaunch, task: Task) -> str:
+    """The image of the agent's container: the agent's own, on the task's where that is another one than ``base``."""
+    own, under = launch.image, task.config.image
+    if under in (BASE, own):
+        return own
+    return under if own == BASE else f"{own}{ON}{under}"
 
 
 def _model(options: LaunchOptions, agent: Agent, task: Task) -> ModelUsed | None:

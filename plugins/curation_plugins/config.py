@@ -99,7 +99,7 @@ class TaskConfig(Frozen):
     title: str
     """One line for ``harness tasks``."""
     image: str = "base"
-    """Container image the agent's image is built on, by its name under ``images/``."""
+    """Container image the agent's image is built on: a name under ``images/``, or a tag or id the engine has."""
     submission: SubmissionRules
     budgets: Budgets = Budgets()
     limits: Limits = Limits()

@@ -63,7 +63,7 @@ class BuildLog:
             DiskFull, ImageBuildFailed: the log cannot be written.
         """
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        self.path = log_folder() / f"image-{name}-{stamp}-{os.getpid()}.log"
+        self.path = log_folder() / f"image-{name.replace('/', '-')}-{stamp}-{os.getpid()}.log"
         self._on_line = on_line
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)

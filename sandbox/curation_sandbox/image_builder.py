@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from curation_sandbox import __version__, bootstrap, image_files
 from curation_sandbox.apt_sources import SUITE
@@ -20,10 +20,13 @@ from curation_sandbox.engine import LABEL, Engine
 from curation_sandbox.errors import DiskFull, ImageBuildFailed, ImageMissing
 from curation_sandbox.image_files import (
     BASE,
+    ON,
     REPOSITORY,
     debian_packages,
     folder_of,
     inputs_digest,
+    parts,
+    reference_of,
     tag_of,
     versions,
 )
@@ -32,6 +35,10 @@ from curation_sandbox.spec import format_size
 REGISTRY_BASE: Final = f"debian:{SUITE}-slim"
 NEEDED_DISK: Final = 4 * 2**30
 """Free bytes a build asks for: tree, archive, layers and cache together."""
+_FROM_BASE: Final = (
+    "An agent's image needs what base has: its Python, its user, its folders. Is {start} itself built on it"
+    " (`FROM {base}`), and for this machine?"
+)
 
 
 class Builder:
@@ -46,7 +53,7 @@ class Builder:
     def build(self, name: str, *, force: bool) -> None:
         """
         Raises:
-            ImageMissing: ``base`` is not there for another image.
+            ImageMissing: what it is built on is not there.
             ImageBuildFailed, DiskFull, EngineUnavailable.
         """
         inputs = self._inputs(name)
@@ -58,7 +65,7 @@ class Builder:
         if name == BASE:
             start, origin = self._start(log, force=force)
         else:
-            start, origin = tag_of(BASE), self._base_digest()
+            start, origin = self._tag_under(name), self._id_under(name)
         labels = {
             f"{LABEL}.image": name,
             f"{LABEL}.inputs": inputs,
@@ -76,17 +83,37 @@ class Builder:
             command += [f"--label={key}={value}" for key, value in labels.items()]
             command += ["--no-cache"] if force else []
             command += [f"--file={folder_of(name) / 'Dockerfile'}", str(image_files.FOLDER)]
-            log.run(command, f"building image {name}", {"DOCKER_BUILDKIT": "1"})
+            try:
+                log.run(command, f"building image {name}", {"DOCKER_BUILDKIT": "1"})
+            except ImageBuildFailed as error:
+                if ON not in name or error.hint is not None:
+                    raise
+                hint = _FROM_BASE.format(start=start, base=tag_of(BASE))
+                raise ImageBuildFailed(error.message, hint=hint) from error
 
     def _inputs(self, name: str) -> str:
         """sha256 over everything of ours that decides an image's content."""
         digest = hashlib.sha256(inputs_digest(name).encode())
-        start = bootstrap.recipe(debian_packages()) if name == BASE else self._base_digest()
+        start = bootstrap.recipe(debian_packages()) if name == BASE else self._id_under(name)
         digest.update(start.encode())
         return digest.hexdigest()
 
-    def _base_digest(self) -> str:
-        return str(self._engine.inspect_image(tag_of(BASE))["Id"])
+    def _under(self, name: str) -> dict[str, Any]:
+        return self._engine.inspect_image(reference_of(parts(name)[1]))
+
+    def _id_under(self, name: str) -> str:
+        return str(self._under(name)["Id"])
+
+    def _tag_under(self, name: str) -> str:
+        """A tag of what an image is built on: builders look for anything else in a registry, ids too."""
+        reference = reference_of(parts(name)[1])
+        tags = [str(tag) for tag in self._under(name).get("RepoTags") or () if tag != "<none>:<none>"]
+        if not tags:
+            raise ImageMissing(
+                f"The image {reference} has no tag, and only a tag can be built on.",
+                hint=f"Give it one: docker tag {reference} mytask:1",
+            )
+        return reference if reference in tags else tags[0]
 
     def _up_to_date(self, name: str, inputs: str) -> bool:
         try:

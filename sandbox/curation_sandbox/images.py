@@ -1,8 +1,9 @@
 """Container images: built from ``images/<name>/``, found, listed, saved and loaded.
 
 ``base`` is built on a tree bootstrapped from Debian packages (``bootstrap.py``), or, where that cannot be done or
-is not wanted, on an image of a registry; every other image is built on ``base``. An image whose inputs did not
-change is not built again: the hash of everything that decides its content is one of its labels.
+is not wanted, on an image of a registry; every other image is built on ``base``, or, named ``codex+mine``, on
+another one. An image whose inputs did not change is not built again: the hash of everything that decides its content
+is one of its labels.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from curation_sandbox.build_log import OnLine, log_folder
 from curation_sandbox.engine import LABEL, Engine, connect
 from curation_sandbox.errors import ImageMissing
 from curation_sandbox.image_builder import Builder
-from curation_sandbox.image_files import BASE, REPOSITORY, tag_of
+from curation_sandbox.image_files import BASE, ON, parts, reference_of, tag_of
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class ImageRef:
     """An image that is there."""
 
     name: str
-    """Name under ``images/``, or what was asked for."""
+    """Name under ``images/``, one of those on another (``codex+mine``), or what was asked for."""
     tag: str
     """A tag of it, or its id."""
     digest: str
@@ -47,16 +48,16 @@ class ImageRef:
 
 
 def resolve(engine: Engine, name: str) -> ImageRef:
-    """The image of a name under ``images/``, a tag, or an id.
+    """The image of a name under ``images/``, one of those on another image, a tag, or an id.
 
     Raises:
         ImageMissing: it is not built, or no such name.
     """
-    known = name in image_files.names()
+    reference = reference_of(name)
     try:
-        return _as_ref(name, engine.inspect_image(tag_of(name) if known else name))
+        return _as_ref(name, engine.inspect_image(reference))
     except ImageMissing:
-        if known:
+        if reference != name:
             raise ImageMissing(
                 f"Image {name} is not built yet.", hint=f"Run `harness images build {name}`."
             ) from None
@@ -75,8 +76,8 @@ def list_images() -> list[ImageRef]:
     with connect() as engine:
         found = []
         for entry in engine.images(f"{LABEL}.image"):
-            if tags := [tag for tag in entry.get("RepoTags") or () if tag != "<none>:<none>"]:
-                found += [_as_ref(_name_of(tag), engine.inspect_image(tag), tag) for tag in tags]
+            tags = [tag for tag in entry.get("RepoTags") or () if tag != "<none>:<none>"]
+            found += [_by_tag(engine, tag) for tag in tags]
     return sorted(found, key=lambda image: (image.created, image.tag), reverse=True)
 
 
@@ -103,11 +104,11 @@ def load(path: Path) -> list[ImageRef]:
     tags = image_archive.tags(path)
     with connect() as engine, path.open("rb") as archive:
         engine.load_image(archive)
-        return [_as_ref(_name_of(tag), engine.inspect_image(tag), tag) for tag in tags]
+        return [_by_tag(engine, tag) for tag in tags]
 
 
 def build(names: Sequence[str], on_line: OnLine, *, base: str | None = None, force: bool = False) -> list[ImageRef]:
-    """Build images (all, if none are named), ``base`` first where it is needed.
+    """Build images (all under ``images/``, if none are named), first what they are built on.
 
     Args:
         on_line: is told what happens, and each line of the builders' output.
@@ -116,20 +117,21 @@ def build(names: Sequence[str], on_line: OnLine, *, base: str | None = None, for
         force: build the named images anew, without any cache.
 
     Raises:
-        ImageMissing: no such name under ``images/``.
+        ImageMissing: no such name under ``images/``, or none that the engine has to build one of them on.
         ImageBuildFailed, DiskFull, EngineUnavailable, EngineTooOld.
     """
     known = image_files.names()
-    for name in names:
-        if name not in known:
-            raise ImageMissing(f"images/ has no {name!r}; it has: {', '.join(known)}.")
-    wanted = [name for name in known if not names or name in names]
+    starts = dict.fromkeys(parts(name)[1] for name in names)  # before the engine is asked: are they names?
+    wanted = sorted(set(names or known), key=lambda name: (ON in name, name != BASE, name))
+    needed = dict.fromkeys((BASE, *(start for start in starts if start in known), *wanted))
     with connect() as engine:
+        for start in starts.keys() - set(known):
+            resolve(engine, start)
         logs = log_folder()
         logs.mkdir(parents=True, exist_ok=True)
         with FileLock(logs.parent / "images.lock"):  # two at once would do the same work twice
             builder = Builder(engine, on_line, base)
-            for name in (BASE, *(name for name in wanted if name != BASE)):
+            for name in needed:
                 builder.build(name, force=force and name in wanted)
         return [resolve(engine, name) for name in wanted]
 
@@ -140,7 +142,13 @@ def _as_ref(name: str, image: Mapping[str, Any], tag: str | None = None) -> Imag
     return ImageRef(name, tag or tags[0], image["Id"], int(image["Size"]), image["Created"], dict(labels))
 
 
-def _name_of(tag: str) -> str:
-    repository, _, version = tag.rpartition(":")
-    ours = repository.removeprefix(f"{REPOSITORY}/")
-    return ours if ours in image_files.names() and version == "latest" else tag
+def _by_tag(engine: Engine, tag: str) -> ImageRef:
+    """An image under the name we gave it, if it still has the tag that goes with the name."""
+    image = engine.inspect_image(tag)
+    name = (image["Config"].get("Labels") or {}).get(f"{LABEL}.image", "")
+    try:
+        parts(name)
+        ours = tag == tag_of(name)
+    except ImageMissing:  # a label is whatever somebody's image says
+        ours = False
+    return _as_ref(name if ours else tag, image, tag)

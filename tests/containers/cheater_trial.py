@@ -119,7 +119,9 @@ class WholeRun:
 
     def test_what_the_provider_was_asked_is_in_the_record_and_the_ledger(self, trial: Trial) -> None:
         recorded = trial.exchanges
-        assert sum(entry.tries for entry in recorded) == len(trial.attacked())
+        tries = sum(entry.tries for entry in recorded)
+        gone = sum(entry.outcome == "client-gone" for entry in recorded)  # perhaps before the provider had answered
+        assert tries <= len(trial.attacked()) <= tries + gone
         counted = [entry for entry in recorded if entry.counted]
         spent = ledger(RunRecord.open_run(trial.folder)).model
         assert len(counted) == len(trial.named("model-call")) == spent.requests

@@ -48,7 +48,7 @@ def test_a_body_of_a_gigabyte(trial: Trial, attack: str) -> None:
     assert len(ends) >= 20
     assert not [end for end in ends if 200 <= end["status"] < 300]
     assert max(end["sent"] for end in ends) < GB  # it was stopped, not swallowed
-    assert {end["status"] for end in ends} & {400, 413}  # and told why, where it listened
+    assert {end["status"] for end in ends} & {413, 503}  # and told why, where it listened
 
 
 def test_compressed_bodies_are_taken(trial: Trial) -> None:
@@ -62,7 +62,7 @@ def test_bombs_in_gzip_and_zstd(trial: Trial) -> None:
 
 
 def test_json_that_grows_in_memory(trial: Trial) -> None:
-    assert len(trial.result("trees")) == 33
+    assert len(trial.result("trees")) == 39
     deep = trial.result("trees")["deep, 1 MiB"]
     assert all(status >= 400 for status in deep)
 

@@ -403,3 +403,64 @@ def test_no_lock_names_the_place_it_was_made_at() -> None:
     for path in image_files.FOLDER.rglob("*"):
         if path.is_file():
             assert "://" not in path.read_text(encoding="utf-8"), path
+
+
+# An agent's image on a task's
+
+
+@pytest.mark.parametrize("start", ["claude-code", "mine", "mine:1", "mine:2", "Host.example:5000/Me/mine:1", "a" * 200])
+def test_image_on_another_has_a_tag_of_its_own_that_an_engine_takes(start: str) -> None:
+    tag = image_files.tag_of(f"codex+{start}")
+    assert re.fullmatch(r"curation-harness/codex:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", tag)
+    others = {"base", "mine", "mine:1", "mine:2", "mine-1"} - {start}
+    assert tag not in {image_files.tag_of("codex" if one == "base" else f"codex+{one}") for one in others}
+    assert image_files.parts(f"codex+{start}") == ("codex", start)
+    assert image_files.folder_of(f"codex+{start}") == image_files.folder_of("codex")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("codex+", "no image 'codex[+]'"),
+        ("+codex", "images/ has no ''"),
+        ("codex+base", "no image"),
+        ("base+codex", "no image"),
+        ("codex+codex", "no image"),
+        ("codex+claude-code+openhands", "no image"),
+        ("codex+--network=host", "no image"),
+        ("codex+a b", "no image"),
+        ("codex+../etc", "no image"),
+        ("someones/agent:1+mine", "images/ has no 'someones/agent:1'"),
+    ],
+)
+def test_name_that_is_no_image_on_another_is_refused(
+    name: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "connect", lambda: pytest.fail("engine asked"))
+    with pytest.raises(ImageMissing, match=words):
+        images.build([name], lambda line: None)
+    with pytest.raises(ImageMissing, match=words):
+        image_files.reference_of(name)
+
+
+def test_what_is_no_image_on_another_goes_to_the_engine_as_it_is() -> None:
+    for name in ("sha256:" + "0" * 64, "someones/task:1"):
+        assert image_files.reference_of(name) == name
+    assert image_files.reference_of("codex") == image_files.tag_of("codex")
+
+
+@pytest.mark.parametrize(
+    ("own", "under", "name"),
+    [
+        ("codex", "base", "codex"),
+        ("base", "base", "base"),
+        ("mine", "mine", "mine"),
+        ("base", "mine", "mine"),
+        ("codex", "mine", "codex+mine"),
+        ("codex", "someones/task:1", "codex+someones/task:1"),
+    ],
+)
+def test_agents_image_is_put_on_the_tasks(own: str, under: str, name: str, registry: Registry) -> None:
+    task = registry.tasks.get("probe")
+    task = task.with_config(task.config.model_copy(update={"image": under}))
+    assert image_name(AgentLaunch(command=("true",), image=own), task) == name

@@ -20,6 +20,7 @@ from curation_harness.cli.options import (
 )
 from curation_harness.cli.outcome import tell_outcome
 from curation_harness.errors import RerunDiffers
+from curation_harness.replay.compare import NOT_SHOWN
 from curation_harness.replay.verdict import Replay
 from curation_harness.report.html import write_report
 from curation_harness.report.plain import one_line
@@ -115,7 +116,7 @@ def _replay_lines(made: Replay) -> Iterator[str]:
         yield f"submission {one.n}: rows {rows}, policy {policy}"
     yield "requests: " + (", ".join(f"{count} {kind}" for kind, count in made.counts().items()) or "none")
     for number, request in enumerate(made.requests, start=1):
-        if request.kind not in ("identical", "equal", "carried"):
+        if request.kind not in NOT_SHOWN:
             recorded = request.recorded or "none"
             yield f"  request {number} (recorded {recorded}): {request.kind} at {request.where or '-'}"
             yield f"    then {one_line(request.before, 160)}"

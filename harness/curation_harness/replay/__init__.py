@@ -5,14 +5,16 @@ minutes.
 
 What is promised: the same submissions, byte for byte, for a trace without other nondeterminism than the rules below
 name. A policy that draws random numbers without a seed, or looks at the clock, submits something else, and the replay
-says so. Exit code 0: the submissions are equal; 49: one differs, is missing, or is one too many.
+says so. Exit code 0: the submissions are equal; 49: one differs, is missing, or is one too many, or a run without
+submissions was not followed from its first request to its last.
 
 ## Which reply a request gets
 
 A *lane* is one conversation: its wire format, system prompt and first message. Sub-agents run side by side, so the
-order over the whole run is not enough. A request gets, of its lane, the recorded reply to the same body; else the
-lane's next one; a request of no known lane gets the run's next one. Where none is left, the request is refused with
-an error that the agent's program does not retry. Recorded failures of the provider fail again, without the waiting;
+order over the whole run is not enough. A request gets, of its lane, the recorded reply to the same body; else the one
+to a body that is equal after the rules below; else the lane's next one. A conversation that the record does not have
+takes the place of a recorded one that nobody has taken up. Where none is left, the request is refused with an error
+that the agent's program does not retry. Recorded failures of the provider fail again, without the waiting;
 what the gateway refused then it refuses again by itself. Signals (`curate signal`) are computed by the task's workers
 as in any run, or come from their cache.
 

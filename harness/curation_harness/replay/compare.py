@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import Any, Final, Literal, NamedTuple
 
 from curation_harness.replay import normalise
@@ -13,6 +13,7 @@ Kind = Literal[
     "identical",
     "equal",
     "carried",
+    "order",
     "prompt",
     "text",
     "tool-call",
@@ -27,13 +28,14 @@ KINDS: Final[dict[Kind, str]] = {
     "identical": "nothing, byte for byte",
     "equal": "nothing, after the rules below",
     "carried": "nothing but what an earlier request of the conversation showed already",
+    "order": "nothing, but another request of the conversation came before it then",
     "prompt": "system prompt or instructions",
     "text": "what was said",
     "tool-call": "what the program made of a recorded tool call",
     "tool-result": "what a command printed",
     "tools": "definitions of tools",
     "settings": "other fields of the request",
-    "length": "one of the conversations has more messages",
+    "length": "one of the two has more messages",
     "extra": "the record has no such request",
 }
 """Where two requests differ first."""
@@ -41,7 +43,13 @@ KINDS: Final[dict[Kind, str]] = {
 Path = tuple[str | int, ...]
 """Keys and indexes down to a place in a body."""
 
+NOT_SHOWN: Final = frozenset[Kind](("identical", "equal", "carried", "order"))
+"""Kinds without a place to show."""
+
 _SHOWN: Final = 200
+_MOST: Final = 1000
+"""Differences of one request that are looked at; the bodies come from the container."""
+_MOST_KNOWN: Final = 100_000
 
 
 class Difference(NamedTuple):
@@ -60,12 +68,14 @@ def compare(before: bytes, after: bytes, known: set[Difference]) -> Difference:
     if before == after:
         return Difference("identical")
     try:
-        first, second = normalise.tree(json.loads(before)), normalise.tree(json.loads(after))
-    except (ValueError, RecursionError):
+        first, second = normalise.parsed(before), normalise.parsed(after)
+    except ValueError:
         return Difference("settings", "", _shown(before), _shown(after))
-    found = [_difference(path, first, one, other) for path, one, other in _differences((), first, second)]
+    differing = islice(_differences((), first, second), _MOST)
+    found = [_difference(path, first, one, other) for path, one, other in differing]
     news = [difference for difference in found if difference not in known]
-    known.update(found)
+    if len(known) < _MOST_KNOWN:
+        known.update(found)
     return news[0] if news else Difference("carried") if found else Difference("equal")
 
 

@@ -10,19 +10,23 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, Final, NamedTuple
 
 from curation_harness.record.exchanges import ExchangeEntry, ExchangeLog
 from curation_harness.replay import normalise
+
+_AHEAD: Final = 16
+"""How many of a lane's next requests are looked through for an equal one: as many as may be under way at once."""
 
 
 def lane_of(path: str, body: bytes) -> str:
     """Name of the conversation that a request belongs to."""
     try:
         tree = json.loads(body)
+        beginning = normalise.tree(_beginning(tree)) if isinstance(tree, dict) else None
     except (ValueError, RecursionError):
-        tree = None
-    beginning = normalise.tree(_beginning(tree)) if isinstance(tree, dict) else None
+        beginning = None
     written = json.dumps([path, beginning], sort_keys=True, default=str)
     return hashlib.sha256(written.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -34,52 +38,101 @@ def _beginning(tree: dict[str, Any]) -> list[Any]:
         first.append(turn)
         if not isinstance(turn, dict) or turn.get("role") == "user":
             break
-    return [tree.get("system"), tree.get("instructions"), first]
+    return [_words(part) for part in (tree.get("system"), tree.get("instructions"), first)]
 
 
-@dataclass
+def _words(part: Any) -> Any:
+    """What is said, without how it is packed: a message is one text or a list of blocks, and marks for the
+    provider's cache come and go, as a conversation gets longer."""
+    if isinstance(part, dict):
+        said = part.get("text")
+        return said if isinstance(said, str) else {k: _words(v) for k, v in part.items() if k != "cache_control"}
+    if isinstance(part, list):
+        parts = [_words(one) for one in part]
+        return "\n".join(parts) if all(isinstance(one, str) for one in parts) else parts
+    return part
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    entry: ExchangeEntry
+    log: ExchangeLog
+
+    @cached_property
+    def normal(self) -> str:
+        """Digest of the request after the rules."""
+        assert self.entry.sent is not None
+        return normalise.digest(self.log.body(self.entry.sent))
+
+
+@dataclass(eq=False)
 class _Lane:
-    entries: list[ExchangeEntry] = field(default_factory=list)
+    path: str
+    waiting: list[_Recorded] = field(default_factory=list)
     """Not served yet, in order of arrival."""
+
+    def position(self, body: bytes) -> int:
+        """Which of the waiting ones a request is: the same one, one equal after the rules, or else the next."""
+        digest = hashlib.sha256(body).hexdigest()
+        for index, recorded in enumerate(self.waiting):
+            if recorded.entry.sent == digest:
+                return index
+        if len(self.waiting) > 1:
+            normal = normalise.digest(body)
+            for index, recorded in enumerate(self.waiting[:_AHEAD]):
+                if recorded.normal == normal:
+                    return index
+        return 0
+
+
+class Taken(NamedTuple):
+    entry: ExchangeEntry
+    in_order: bool
+    """Whether it was its conversation's next one."""
 
 
 class Lanes:
     """The recorded exchanges that went to the provider, handed out once each."""
 
     def __init__(self, log: ExchangeLog) -> None:
-        self._log = log
         self._lanes: dict[str, _Lane] = {}
+        self._followed: dict[str, _Lane] = {}
+        """The recorded conversation that each one of the replay follows."""
         for entry in served(log.entries()):
-            self._lanes.setdefault(self._lane(entry), _Lane()).entries.append(entry)
+            assert entry.sent is not None
+            name = lane_of(entry.path, log.body(entry.sent))
+            self._lanes.setdefault(name, _Lane(entry.path)).waiting.append(_Recorded(entry, log))
 
-    def take(self, path: str, body: bytes) -> ExchangeEntry | None:
-        """The recorded exchange that answers a request: in its lane the one with the same body, else the lane's next
-        one; a request of no known lane gets the run's next one of that path. None: nothing is left."""
-        lane = self._lanes.get(lane_of(path, body))
-        if lane is None or not lane.entries:
-            lane = self._next_of(path)
-        if lane is None:
+    def take(self, path: str, body: bytes) -> Taken | None:
+        """The recorded exchange that answers a request: of its conversation the one with the same body, else one
+        that is equal after the rules, else the next. A conversation that the record does not have follows one that
+        nobody follows yet. None: nothing is left."""
+        lane = self._lane_for(lane_of(path, body), path)
+        if lane is None or not lane.waiting:
             return None
-        digest = hashlib.sha256(body).hexdigest()
-        found = next((entry for entry in lane.entries if entry.sent == digest), lane.entries[0])
-        lane.entries.remove(found)
-        return found
+        position = lane.position(body)
+        return Taken(lane.waiting.pop(position).entry, position == 0)
 
     def left(self) -> tuple[ExchangeEntry, ...]:
         """What was not asked for."""
-        return tuple(sorted((e for lane in self._lanes.values() for e in lane.entries), key=lambda entry: entry.id))
+        waiting = (recorded.entry for lane in self._lanes.values() for recorded in lane.waiting)
+        return tuple(sorted(waiting, key=lambda entry: entry.id))
 
-    def _lane(self, entry: ExchangeEntry) -> str:
-        assert entry.sent is not None
-        return lane_of(entry.path, self._log.body(entry.sent))
+    def _lane_for(self, name: str, path: str) -> _Lane | None:
+        lane = self._followed.get(name) or self._lanes.get(name) or self._unfollowed(path)
+        if lane is not None:
+            self._followed[name] = lane
+        return lane
 
-    def _next_of(self, path: str) -> _Lane | None:
-        waiting = [lane for lane in self._lanes.values() if lane.entries and lane.entries[0].path == path]
-        return min(waiting, key=lambda lane: lane.entries[0].id, default=None)
+    def _unfollowed(self, path: str) -> _Lane | None:
+        taken = set(self._followed.values())
+        free = (lane for lane in self._lanes.values() if lane.waiting and lane.path == path and lane not in taken)
+        return min(free, key=lambda lane: lane.waiting[0].entry.id, default=None)
 
 
 def served(entries: Iterable[ExchangeEntry]) -> list[ExchangeEntry]:
-    """Exchanges whose reply came from the provider; what the gateway refused it refuses again by itself."""
+    """Exchanges whose reply came from the provider; what the gateway refused it refuses again by itself, and what
+    the program did not wait for has no reply."""
     return [
         entry
         for entry in entries

@@ -1,11 +1,14 @@
 """What may differ between two runs of the same trace without meaning anything: the written rules.
 
 A request holds what the agent's commands printed, and that holds times, ids and listings. Texts are compared after
-each of ``RULES`` has replaced what it names; ``docs/replay.md`` shows them.
+each of ``RULES`` has replaced what it names; ``docs/replay.md`` shows them. The texts come from the container: each
+rule takes time in proportion to a text's length, whatever is in it.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +26,12 @@ class Rule:
 
     def apply(self, text: str) -> str:
         return self.pattern.sub(self.put, text)
+
+
+def _in_order(found: re.Match[str]) -> str:
+    block = found[0]
+    end = "\n" if block.endswith("\n") else ""
+    return "\n".join(sorted(block.removesuffix("\n").split("\n"))) + end
 
 
 _MONTH: Final = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*"
@@ -44,10 +53,16 @@ RULES: Final = (
         r"\1\2<id>",
     ),
     Rule(
+        "agent",
+        "names that Claude Code gives to sub-agents: `agentId: a3b5c7d`",
+        re.compile(r"\b(agentId: )[0-9a-z]{6,}\b"),
+        r"\1<id>",
+    ),
+    Rule(
         "listing",
         "lines of `ls -l`: the number of links, owner, size and date before a name",
         re.compile(
-            r"^([bcdlps-][rwxsStT-]{9})[.+@]?\s+\d+\s+\S+\s+\S+\s+[\d,.]+[KMGT]?\s+.{11,20}?\s(\S.*)$", re.MULTILINE
+            r"^([bcdlps-][rwxsStT-]{9})[.+@]? +\d+ +\S+ +\S+ +[\d,.]+[KMGT]? +(?=\S).{11,20}? (\S.*)$", re.MULTILINE
         ),
         r"\1 \2",
     ),
@@ -73,16 +88,19 @@ RULES: Final = (
     ),
     Rule(
         "wall time",
-        "times that tools print without a unit: `Wall time: 0.05`, `real 0m0.1s`",
-        re.compile(r"(?i)\b((?:wall[ _]time|elapsed|duration|took|real|user|sys)[:= \t]+)\d+(?:m)?[\d.]*s?"),
+        "times that tools print without a unit: `Wall time: 0.05`, `duration_ms: 812`, `real 0m0.1s`",
+        re.compile(
+            r"(?i)\b((?:wall[ _]time|elapsed|duration|took)(?:_?(?:ms|secs?|seconds))?[:= \t]+(?=\d)"
+            r"|(?:real|user|sys)[ \t]+(?=\d+m[\d.]+s|\d+\.\d\d))\d+m?[\d.]*s?"
+        ),
         r"\1<duration>",
     ),
     Rule(
         "budget",
         "budgets of time and of the model in `curate status`: a request under way may or may not be counted yet",
         re.compile(
-            rf"(?m)^(\s*{_BUDGETS})[ \t]+{_AMOUNT}[ \t]+{_AMOUNT}[ \t]+"  # the columns shift with their widths
-            rf'|({_BUDGETS}"[^{{}}]*?"spent": ?)[\d.]+'
+            rf"(?m)^([ \t]*{_BUDGETS})[ \t]+{_AMOUNT}[ \t]+{_AMOUNT}[ \t]+"  # the columns shift with their widths
+            rf'|({_BUDGETS}"[^{{}}]{{0,200}}?"spent": ?)[\d.]+'
         ),
         r"\1\2 <spent> ",
     ),
@@ -110,6 +128,12 @@ RULES: Final = (
         re.compile(r"\b0x[0-9a-f]{6,16}\b"),
         "<address>",
     ),
+    Rule(
+        "order",
+        "the order of lines that are paths, or lines of `ls -l`, one below the other: a folder has none of its own",
+        re.compile(r"(?m)(?:^(?:\.{0,2}/\S*|[bcdlps-][rwxsStT-]{9} .*)(?:\n|\Z)){2,}"),
+        _in_order,
+    ),
 )
 
 IGNORED: Final = frozenset(
@@ -123,9 +147,10 @@ _IDS: Final = frozenset(("id", "call_id", "tool_use_id", "tool_call_id", "item_i
 
 def text(given: str) -> str:
     """A text with all rules applied, lines without trailing blanks."""
+    given = "\n".join(given.splitlines())
     for rule in RULES:
         given = rule.apply(given)
-    return "\n".join(line.rstrip() for line in given.splitlines())
+    return "\n".join(line.rstrip() for line in given.split("\n"))
 
 
 def tree(given: Any) -> Any:
@@ -135,3 +160,24 @@ def tree(given: Any) -> Any:
     if isinstance(given, list):
         return [tree(value) for value in given]
     return text(given) if isinstance(given, str) else given
+
+
+def parsed(body: bytes) -> Any:
+    """A request's body, read and normalised.
+
+    Raises:
+        ValueError: it is no JSON, or nested too deeply to look at.
+    """
+    try:
+        return tree(json.loads(body))
+    except RecursionError:
+        raise ValueError("the body is nested too deeply") from None
+
+
+def digest(body: bytes) -> str:
+    """SHA-256 of a body after the rules; of the body itself where it is no JSON."""
+    try:
+        written = json.dumps(parsed(body), sort_keys=True).encode()
+    except ValueError:
+        written = body
+    return hashlib.sha256(written).hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from curation_harness import provenance
@@ -40,11 +41,25 @@ class Replayer:
 
         Raises:
             CurationError: the container or a server of ours cannot be started.
+            KeyboardInterrupt: it was interrupted, and nothing is written.
         """
-        number = len(list((self.record.folder / "reruns").glob("[0-9]*.json"))) + 1
-        folder = self.record.folder / "reruns" / f"{number:03d}-replay"
-        shutil.rmtree(folder, ignore_errors=True)  # of a replay that was killed
+        folder = self._new_folder()
+        try:
+            return self._replay(folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def _new_folder(self) -> Path:
+        """With a number that no rerun has, finished or killed: what a killed one left may still be mounted."""
+        reruns = self.record.folder / "reruns"
+        taken = {path.name[:3] for path in reruns.glob("[0-9][0-9][0-9]*")}
+        number = next(number for number in count(1) if f"{number:03d}" not in taken)
+        folder = reruns / f"{number:03d}-replay"
         folder.mkdir(parents=True)
+        return folder
+
+    def _replay(self, folder: Path) -> Replay:
         # the same run id as then: the agent sees it
         replayed = RunRecord.create(folder, self.record.spec, self.record.references())
         source = RecordedSource(ExchangeLog(self.record.folder))
@@ -64,6 +79,8 @@ class Replayer:
             with RunLoop(parts) as loop, interruptible(loop.stop):
                 loop.agent_phase(self.plan.seat(self.assets, self.image, line))
                 loop.work_through()
+                if loop.stopping:  # half a replay says nothing
+                    raise KeyboardInterrupt
         finally:
             shutil.rmtree(replayed.folder / "volumes", ignore_errors=True)
         replay = self._verdict(replayed, source)
@@ -73,14 +90,18 @@ class Replayer:
     def _verdict(self, replayed: RunRecord, source: RecordedSource) -> Replay:
         submissions = self._submissions(replayed)
         refusals = (len(self.record.refusals()), len(replayed.refusals()))
+        left = source.left()
+        followed = not left and all(request.recorded is not None for request in source.requests)
         equal = refusals[0] == refusals[1] and all(submission.equal for submission in submissions)
+        if not submissions:
+            equal = equal and followed
         return Replay(
             run_id=self.record.spec.run_id,
             verdict="equal" if equal else "differs",
             submissions=submissions,
             refusals=refusals,
             requests=tuple(source.requests),
-            not_asked=source.left(),
+            not_asked=left,
             causes=self._causes(),
             record=str(replayed.folder.relative_to(self.record.folder / "reruns")),
             code=provenance.code_revision(),

@@ -38,7 +38,8 @@ class Replay(Entry):
 
     run_id: str
     verdict: Literal["equal", "differs"]
-    """``equal``: the same submissions, byte for byte."""
+    """``equal``: the same submissions, byte for byte, and as many refused ones. A run without submissions is equal
+    if the replay asked for every recorded reply and for no other."""
     submissions: tuple[SubmissionReplay, ...]
     refusals: tuple[int, int]
     """Refused submissions, then and now."""
@@ -46,7 +47,7 @@ class Replay(Entry):
     not_asked: tuple[int, ...]
     """Recorded exchanges whose reply was not asked for."""
     causes: tuple[str, ...]
-    """What is different from when the run was made: image, packages, code."""
+    """What is different from when the run was made: image, agent, code."""
     record: str
     """The replay's own run record, relative to this file."""
     code: CodeRevision

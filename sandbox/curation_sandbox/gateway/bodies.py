@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ _PIECE: Final = 2**18
 _ZSTD_STEP: Final = 256
 """Packed bytes at a time: four of them can mean a block of 128 KiB (RFC 8878, 3.1.1.2), and all of a step's blocks
 are unpacked at once."""
+_BEYOND_ONE: Final = re.compile(rb"[\xc4-\xef]")
+_BEYOND_TWO: Final = re.compile(rb"[\xf0-\xff]")
+"""First bytes, in UTF-8, of letters above U+00FF and above U+FFFF."""
 _MOST_MARKS: Final = 1_000_000
 """Commas and opening brackets of a body, those in its texts included. A prompt of a million tokens has fewer, and
 thirty megabytes of ``[],`` would become a gigabyte of lists when they are read."""
@@ -34,7 +38,7 @@ class BodyRefused(Exception):
 
 
 class BodyRoom:
-    """Memory for the bodies of all requests under way."""
+    """Memory for the bodies of all requests under way, as they are sent and as text."""
 
     def __init__(self, total: int) -> None:
         self._free = total
@@ -87,12 +91,21 @@ async def read(request: Request, share: BodyShare) -> bytes:
         packed += piece
         if len(packed) > MAX_BODY:
             raise BodyRefused(413, f"a request may have {MAX_BODY} bytes at most", bytes(packed[:_PIECE]))
-    if encoding == "identity":
-        return bytes(packed)
     try:
-        return _unpacked(bytes(packed), encoding, share)
+        body = bytes(packed) if encoding == "identity" else _unpacked(bytes(packed), encoding, share)
     except (zlib.error, zstandard.ZstdError, EOFError) as error:
         raise BodyRefused(400, f"the body is no whole {encoding} data: {error}") from None
+    share.take((_width(body) - 1) * len(body))
+    return body
+
+
+def _width(body: bytes) -> int:
+    """Bytes that each letter of a text takes once it is decoded: one emoji makes it four for all of them (PEP 393)."""
+    if body.isascii():
+        return 1
+    if _BEYOND_TWO.search(body):
+        return 4
+    return 2 if _BEYOND_ONE.search(body) else 1
 
 
 def _unpacked(packed: bytes, encoding: str, share: BodyShare) -> bytes:

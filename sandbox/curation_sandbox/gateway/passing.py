@@ -24,6 +24,9 @@ BROKE_OFF: Final = "the provider's reply broke off"
 between: all three programs ask again by themselves after a connection that ends early, and not after every error
 event (Claude Code 2.1.329, Codex 0.169.0, OpenHands SDK 1.58.0)."""
 
+NO_FAULT: Final = "; this is no fault of the request"
+"""How the reason of a ``provider-error`` ends, which the agent's program is told."""
+
 
 class Passing:
     """Sends one request on and passes the reply back."""
@@ -63,7 +66,7 @@ class Passing:
                 await self._stream(reply)
         except ProviderFailed as failed:
             self._trace.tries = failed.tries
-            raise Stop("provider-error", 503, f"{failed}; this is no fault of the request") from None
+            raise Stop("provider-error", 503, f"{failed}{NO_FAULT}") from None
         except ReplyRefused as refused:
             raise Stop("refused", 400, str(refused)) from None
         except ReplyCut as cut:

@@ -26,6 +26,8 @@ PIECE = 64 * 1024
 CONNECTIONS = 128
 """Open at a time; further ones wait in the listener's queue, and then in the kernel's."""
 QUEUE = 1024
+LAST_SECONDS = 30.0
+"""For a program that does not read the end of a reply."""
 
 
 def main(arguments: list[str]) -> int:
@@ -163,24 +165,25 @@ async def relay(port: int, listening: threading.Event) -> None:
 
 async def serve(taken: socket.socket) -> None:
     """One connection, until the gateway has ended its side; if the gateway is gone it just ends."""
-    with taken:
-        try:
-            # asyncio sets TCP_NODELAY: else a small last piece would wait for the acknowledgement of the one before
-            reader, writer = await asyncio.open_connection(sock=taken, limit=PIECE)
-        except OSError:
-            return
-        try:
-            up_reader, up_writer = await asyncio.open_unix_connection(GATEWAY, limit=PIECE)
-        except OSError:
-            writer.close()
-            return
+    try:
+        # asyncio sets TCP_NODELAY: else a small last piece would wait for the acknowledgement of the one before
+        reader, writer = await asyncio.open_connection(sock=taken, limit=PIECE)
+    except OSError:
+        taken.close()
+        return
+    try:
+        up_reader, up_writer = await asyncio.open_unix_connection(GATEWAY, limit=PIECE)
         up = asyncio.create_task(pump(reader, up_writer))
-        try:
-            await pump(up_reader, writer)
-        finally:
-            up.cancel()
-            up_writer.close()
-            writer.close()
+        await pump(up_reader, writer)
+        up.cancel()
+        up_writer.close()
+    except OSError:
+        pass
+    writer.close()  # what is still to be sent goes first
+    try:
+        await asyncio.wait_for(writer.wait_closed(), LAST_SECONDS)
+    except (OSError, TimeoutError):
+        writer.transport.abort()
 
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -190,8 +193,8 @@ async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
             await writer.drain()
         if writer.can_write_eof():
             writer.write_eof()
-    except OSError:
-        pass
+    except OSError:  # a connection that was reset must not hold its place at the gateway
+        writer.close()
 
 
 if __name__ == "__main__":
