@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from curation_harness.clock import AgentClock
+from curation_harness.conversation import Conversation, Why
 from curation_harness.handler import RunHandler
 from curation_harness.model_desk import ModelDesk
 from curation_harness.prices import PriceTable
-from curation_harness.record.events import Event
 from curation_harness.record.state import iterations_left
 from curation_harness.record.store import RunRecord
 from curation_harness.sandboxed import AgentBox, SocketFolder
@@ -77,6 +77,7 @@ class AgentPhase:
         """
         with ExitStack() as stack:
             self._began = time.monotonic()
+            self._conversation = Conversation(self.record, self.seat)
             sockets = stack.enter_context(SocketFolder())
             rules = self.record.spec.task.submission
             blobs = BlobStore(self.record.folder / "blobs", max_blob=rules.max_bytes, max_total=16 * rules.max_bytes)
@@ -84,7 +85,7 @@ class AgentPhase:
                 SubmitServer(sockets.path, self.handler, blobs, on_error=self._error_teller("server-error"))
             )
             self._open_gateway(stack, sockets)
-            launch: AgentLaunch | None = self._first_launch()
+            launch: AgentLaunch | None = self._conversation.first_launch()
             while launch is not None:
                 ended = self._turn(launch, sockets)
                 launch = self._next_launch(ended)
@@ -116,18 +117,6 @@ class AgentPhase:
                 box.keep_session_log(self.seat.agent.session_files, number)
         return ended
 
-    def _first_launch(self) -> AgentLaunch:
-        """The run's first turn, or, resumed, the next one."""
-        starts = self._starts()
-        if starts and self._spoken_since(starts[-1]):
-            again = self.seat.proceed(len(starts), self._message("The run was interrupted and goes on now."))
-            if again is not None:
-                return again
-        return self._begin()
-
-    def _begin(self) -> AgentLaunch:
-        return self.seat.launch(len(self._starts()) + 1)
-
     def _next_launch(self, ended: Ended) -> AgentLaunch | None:
         """How the agent goes on after a turn; None: its part of the run is over, or is being interrupted."""
         if ended == "stopped":
@@ -140,20 +129,18 @@ class AgentPhase:
     def _continuation(self, ended: Ended) -> AgentLaunch | None:
         if self._desk is not None and self._desk.denied:
             return None
-        starts = self._starts()
-        if self.seat.proceed(len(starts), "") is None:
+        if not self._conversation.can_go_on:
             return None
         self._wait_for_work()
         left = iterations_left(self.record)
         why = self._why(ended) if left > 0 and self.done_at() is None and not self.stopping() else None
         if why is None:
             return None
-        spoken = self._spoken_since(starts[-1])
-        launch = self.seat.proceed(len(starts), self._message(_SAID[why])) if spoken else self._begin()
+        launch = self._conversation.go_on(why)
         self.record.events.append("agent-continued", why=why, iterations_left=left)
         return launch
 
-    def _why(self, ended: Ended) -> str | None:
+    def _why(self, ended: Ended) -> Why | None:
         """The reason to continue, if there is one: a provider's failure is not the agent's stop."""
         if self._desk is not None and self._desk.provider_failed:
             self._outages += 1
@@ -167,37 +154,6 @@ class AgentPhase:
         if used >= self.record.spec.task.budgets.continuations:
             return None
         return "idle" if ended == "idle" else "stopped"
-
-    def _message(self, first: str) -> str:
-        left = iterations_left(self.record)
-        return (
-            f"{first} You have {left} of {self.record.spec.task.budgets.iterations} iterations left:"
-            " `curate status` shows every budget, `curate history` your scores. Go on: improve the policy and submit"
-            " again. If you want to end the run, call `curate done`."
-        )
-
-    def _starts(self) -> list[Event]:
-        """Beginnings of a conversation: turns that did not go on in an earlier one."""
-        found: list[Event] = []
-        continued = False
-        for event in self.record.events.of("agent-started", "agent-continued", "resumed"):
-            if event.kind == "agent-started":
-                if not (continued and found and self._spoken_since(found[-1], until=event.seq)):
-                    found.append(event)
-                continued = False
-            else:
-                continued = True
-        return found
-
-    def _spoken_since(self, start: Event, until: int | None = None) -> bool:
-        """Whether the model has answered in the conversation that began with ``start``."""
-        return any(
-            event.data["outcome"] == "ok"
-            and event.data["status"] == 200
-            and event.seq > start.seq
-            and (until is None or event.seq < until)
-            for event in self.record.events.of("model-call")
-        )
 
     def _wait_for_work(self) -> None:
         """An agent may leave while its attempt is trained; what it has left is known after that."""
@@ -313,10 +269,3 @@ class AgentPhase:
                 self.record.events.append(kind, error=report.strip().splitlines()[-1][:500])
 
         return tell
-
-
-_SAID: Final = {
-    "stopped": "You stopped, and the run is not over.",
-    "idle": "Nothing was heard of you for a long time, so your program was ended and started again.",
-    "provider": "The connection to the model had failed, which was no fault of yours; it goes on now.",
-}

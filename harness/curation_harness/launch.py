@@ -31,7 +31,7 @@ from curation_plugins.errors import WorkFailed
 from curation_plugins.registry import Registry
 from curation_sandbox import engine as engines
 from curation_sandbox import images
-from curation_sandbox.errors import DiskFull, EngineUnavailable
+from curation_sandbox.errors import DiskFull, EngineUnavailable, ImageMissing
 from curation_sandbox.gateway.http_source import HttpSource
 from curation_sandbox.gateway.probe import probe
 

@@ -177,7 +177,7 @@ class AgentLaunch(Frozen):
     command: tuple[str, ...]
     """argv; the working directory is ``/workspace``. Its stdin is closed."""
     image: str = "base"
-    """The agent's own image: a name under ``images/``. A task that has one too: the harness has this built on it."""
+    """The agent's own image: a name under ``images/``. It is built on the task's image where that is not ``base``."""
     environment: dict[str, str] = {}
     files: dict[str, str] = {}
     """Text files to put into the agent's home before it starts: path relative to HOME → content."""

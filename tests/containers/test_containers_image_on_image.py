@@ -1,4 +1,4 @@
-"""An agent's image built on a task's own image, which comes from outside ``images/``. Needs an engine and the images."""
+"""An agent's image built on a task's own, which comes from outside ``images/``. Needs an engine and the images."""
 
 from __future__ import annotations
 
@@ -6,21 +6,24 @@ import json
 import subprocess
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from container_box import MakeSpec
 from harness_command import Harness
 
-from curation_sandbox import image_builder, image_files, images
+from curation_sandbox import image_builder, images
 from curation_sandbox.container import Container
 from curation_sandbox.engine import LABEL, Engine
 from curation_sandbox.errors import ImageBuildFailed, ImageMissing
 from curation_sandbox.image_files import BASE, tag_of
 
 pytestmark = pytest.mark.containers
+
+CODEX: Final = ("--agent", "codex", "--model", "openai-compatible/none", "--base-url", "http://127.0.0.1:9")
+"""No model answers there; what a dry run says of the image is the same."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +33,16 @@ class TaskImage:
     engine: Engine
     folder: Path
     tag: str
+    made: set[str] = field(default_factory=set)
+    """Ids of it; a later one takes the tag from the one before."""
 
-    def make(self, dockerfile: str) -> None:
+    def make(self, dockerfile: str) -> str:
         (self.folder / "Dockerfile").write_text(dockerfile)
         command = [image_builder.client(), "--host", self.engine.host, "build", "--quiet", f"--tag={self.tag}"]
         subprocess.run([*command, str(self.folder)], check=True, capture_output=True, timeout=120)
+        digest = images.resolve(self.engine, self.tag).digest
+        self.made.add(digest)
+        return digest
 
 
 @pytest.fixture
@@ -46,14 +54,15 @@ def task_image(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     yield made
     for image in engine.images(f"{LABEL}.image=codex+{made.tag}"):  # one that a later build took the tag from, too
         engine.remove_image(image["Id"])
-    engine.remove_image(made.tag)
+    for digest in made.made:
+        engine.remove_image(digest)
 
 
 def test_agents_image_is_built_on_the_tasks_and_a_run_uses_it(
     engine: Engine, task_image: TaskImage, make_spec: MakeSpec, tmp_path: Path, cache: Path
 ) -> None:
     name = f"codex+{task_image.tag}"
-    launch = ("launch", "--task", "probe", "--agent", "codex", "--set", f"image={task_image.tag}", "--dry-run", "--json")
+    launch = ("launch", "--task", "probe", "--set", f"image={task_image.tag}", "--dry-run", "--json", *CODEX)
     harness = Harness(tmp_path, cache)
     assert f"harness images build {name}" in _image_check(harness, *launch)["detail"]
     with pytest.raises(ImageMissing, match="not built yet"):
@@ -67,7 +76,7 @@ def test_agents_image_is_built_on_the_tasks_and_a_run_uses_it(
     assert found["detail"] == f"{name} {built.digest[:19]}"
     with Container(engine, make_spec(image=built.digest, command=("sleep", "60"))) as container:
         container.start()
-        told = container.run(("sh", "-c", "id -u; cat /opt/tool; codex --version")).stdout
+        told = container.exec(("sh", "-c", "id -u; cat /opt/tool; codex --version")).output.decode()
     assert told.splitlines()[:2] == ["1000", "from the task"]
     assert built.versions["codex"] in told
 
@@ -102,7 +111,11 @@ def test_task_image_that_is_not_here_is_named(task_image: TaskImage) -> None:
 
 def test_task_image_without_a_tag_asks_for_one(engine: Engine, task_image: TaskImage) -> None:
     digest = images.resolve(engine, task_image.tag).digest
-    assert image_files.parts(f"codex+{digest}") == ("codex", digest)
+    task_image.make(f"FROM {tag_of(BASE)}\nENV TAKES=the-tag\n")
+    assert images.resolve(engine, digest).digest == digest
+    with pytest.raises(ImageMissing, match="no tag") as caught:
+        images.build([f"codex+{digest}"], lambda line: None)
+    assert "docker tag" in (caught.value.hint or "")
 
 
 def _image_check(harness: Harness, *launch: str) -> dict[str, Any]:

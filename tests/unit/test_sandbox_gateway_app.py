@@ -47,7 +47,12 @@ def served(tmp_path: Path) -> Iterator[GatewayBench]:
 WIRES = [
     ("/v1/messages", MESSAGES_BODY, Wire.MESSAGES, "generate"),
     ("/v1/messages?beta=true", MESSAGES_BODY, Wire.MESSAGES, "generate"),
-    ("/v1/messages/count_tokens", {k: v for k, v in MESSAGES_BODY.items() if k != "max_tokens"}, Wire.MESSAGES, "count"),
+    (
+        "/v1/messages/count_tokens",
+        {k: v for k, v in MESSAGES_BODY.items() if k != "max_tokens"},
+        Wire.MESSAGES,
+        "count",
+    ),
     ("/v1/responses", RESPONSES_BODY, Wire.RESPONSES, "generate"),
     ("/v1/chat/completions", CHAT_BODY, Wire.CHAT, "generate"),
 ]
@@ -127,7 +132,9 @@ def test_pinned_models_and_aliases(served: GatewayBench, asked: str, sent: str) 
     assert (served.one().model_asked, served.one().model) == (asked, sent)
 
 
-@pytest.mark.parametrize("model", ["BIG", "big ", "bigger", "", None, 7, ["big"], {"big": 1}, "../big", "big\n", "\ud800"])
+@pytest.mark.parametrize(
+    "model", ["BIG", "big ", "bigger", "", None, 7, ["big"], {"big": 1}, "../big", "big\n", "\ud800"]
+)
 def test_any_other_model_is_refused_before_the_provider(served: GatewayBench, model: object) -> None:
     reply = served.post(body={**MESSAGES_BODY, "model": model})
     assert reply.status_code == 400
@@ -170,7 +177,9 @@ def test_another_path_is_refused(served: GatewayBench, target: str) -> None:
     assert [each.outcome for each in served.desk.exchanges] in (["refused"], [])
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS", "PATCH", "HEAD", "post", "CONNECT", "TRACE", "X"])
+@pytest.mark.parametrize(
+    "method", ["GET", "PUT", "DELETE", "OPTIONS", "PATCH", "HEAD", "post", "CONNECT", "TRACE", "X"]
+)
 def test_another_method_is_refused(served: GatewayBench, method: str) -> None:
     got = served.talk(f"{method} /v1/messages HTTP/1.1\r\nHost: g\r\nConnection: close\r\n\r\n".encode())
     assert got.split(b" ", 2)[1] in (b"404", b"400"), got

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import stat
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -88,7 +89,7 @@ def smuggled(head: str) -> bytes:
 )
 def test_request_smuggling_finds_no_second_request(at: Bench, head: str) -> None:
     raw = at.raw(smuggled(head))
-    assert raw.count(b"HTTP/1.1 ") == 1 and b" 200 " not in raw.split(b"\r\n")[0]
+    assert [status[:1] for status in re.findall(rb"HTTP/1\.1 (\d+)", raw)] in ([b"4"], [b"5"])
     assert at.provider.asks == []
     assert not [exchange for exchange in at.desk.exchanges if exchange.path == "/v1/chat/completions"]
 
@@ -102,7 +103,7 @@ def test_client_credentials_and_other_headers_stay_behind(at: Bench, header: str
 
 
 def test_header_flood(at: Bench) -> None:
-    raw = at.raw(request(ASKING, "/v1/messages", *(f"x-{number}: {'a' * 1000}" for number in range(200))))
+    raw = at.raw(request(ASKING, "/v1/messages", *(f"x-{number}: {'a' * 1000}" for number in range(600))))
     assert raw.startswith(b"HTTP/1.1 400")
     assert at.provider.asks == []
 

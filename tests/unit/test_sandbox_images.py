@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from curation_harness.plan import image_name
+from curation_plugins.api import AgentLaunch
+from curation_plugins.registry import Registry
 from curation_sandbox import apt_sources, bootstrap, image_archive, image_files, images
 from curation_sandbox.apt_sources import Source
 from curation_sandbox.build_log import BuildLog, failure
@@ -408,7 +411,9 @@ def test_no_lock_names_the_place_it_was_made_at() -> None:
 # An agent's image on a task's
 
 
-@pytest.mark.parametrize("start", ["claude-code", "mine", "mine:1", "mine:2", "Host.example:5000/Me/mine:1", "a" * 200])
+@pytest.mark.parametrize(
+    "start", ["claude-code", "mine", "mine:1", "mine:2", "Host.example:5000/Me/mine:1", "a" * 200]
+)
 def test_image_on_another_has_a_tag_of_its_own_that_an_engine_takes(start: str) -> None:
     tag = image_files.tag_of(f"codex+{start}")
     assert re.fullmatch(r"curation-harness/codex:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", tag)
@@ -433,9 +438,7 @@ def test_image_on_another_has_a_tag_of_its_own_that_an_engine_takes(start: str) 
         ("someones/agent:1+mine", "images/ has no 'someones/agent:1'"),
     ],
 )
-def test_name_that_is_no_image_on_another_is_refused(
-    name: str, words: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_name_that_is_no_image_on_another_is_refused(name: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "connect", lambda: pytest.fail("engine asked"))
     with pytest.raises(ImageMissing, match=words):
         images.build([name], lambda line: None)

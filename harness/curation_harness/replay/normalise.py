@@ -36,6 +36,7 @@ def _in_order(found: re.Match[str]) -> str:
 
 _MONTH: Final = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*"
 _DAY: Final = r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? )?"
+_UNIT: Final = r"(?:ns|µs|us|ms|s|secs?|seconds?|mins?|minutes?|h|hours?)"
 _AMOUNT: Final = r"(?:[\d.]+|no limit)"
 _BUDGETS: Final = r"(?:(?:agent|signal) time|model (?:requests|tokens|money))"
 
@@ -79,21 +80,20 @@ RULES: Final = (
         "<date>",
     ),
     Rule(
-        "duration",
-        "a number with a unit of time: `0.12s`, `3 min`, `1200 ms`, `2 seconds`",
-        re.compile(
-            r"\b\d+(?:[.,]\d+)? ?(?:ns|µs|us|ms|s|secs?|seconds?|mins?|minutes?|h|hours?)\b(?:\d+(?:\.\d+)?s\b)?"
-        ),
-        "<duration>",
-    ),
-    Rule(
         "wall time",
-        "times that tools print without a unit: `Wall time: 0.05`, `duration_ms: 812`, `real 0m0.1s`",
+        "times that tools print beside a word for them: `Wall time: 0.05`, `duration_ms: 812`, `real 0m0.1s`",
         re.compile(
             r"(?i)\b((?:wall[ _]time|elapsed|duration|took)(?:_?(?:ms|secs?|seconds))?[:= \t]+(?=\d)"
-            r"|(?:real|user|sys)[ \t]+(?=\d+m[\d.]+s|\d+\.\d\d))\d+m?[\d.]*s?"
+            r"|(?:real|user|sys)[ \t]+(?=\d+m[\d.]+s|\d+\.\d\d))"
+            rf"(?:\d+m(?=\d))?[\d.]+(?: ?{_UNIT}\b)?"
         ),
         r"\1<duration>",
+    ),
+    Rule(
+        "duration",
+        "a number with a unit of time: `0.12s`, `3 min`, `1200 ms`, `2 seconds`",
+        re.compile(rf"\b\d+(?:[.,]\d+)? ?{_UNIT}\b"),
+        "<duration>",
     ),
     Rule(
         "budget",
@@ -146,11 +146,11 @@ _IDS: Final = frozenset(("id", "call_id", "tool_use_id", "tool_call_id", "item_i
 
 
 def text(given: str) -> str:
-    """A text with all rules applied, lines without trailing blanks."""
+    """A text with all rules applied, without blanks at the ends of lines and empty lines at its end."""
     given = "\n".join(given.splitlines())
     for rule in RULES:
         given = rule.apply(given)
-    return "\n".join(line.rstrip() for line in given.split("\n"))
+    return "\n".join(line.rstrip() for line in given.split("\n")).rstrip("\n")
 
 
 def tree(given: Any) -> Any:

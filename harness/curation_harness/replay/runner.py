@@ -46,7 +46,7 @@ class Replayer:
         folder = self._new_folder()
         try:
             return self._replay(folder)
-        except BaseException:
+        except KeyboardInterrupt:
             shutil.rmtree(folder, ignore_errors=True)
             raise
 

@@ -100,7 +100,7 @@ async def read(request: Request, share: BodyShare) -> bytes:
 
 
 def _width(body: bytes) -> int:
-    """Bytes that each letter of a text takes once it is decoded: one emoji makes it four for all of them (PEP 393)."""
+    """Bytes that each letter of a text takes once it is decoded: one emoji makes it four for all (PEP 393)."""
     if body.isascii():
         return 1
     if _BEYOND_TWO.search(body):

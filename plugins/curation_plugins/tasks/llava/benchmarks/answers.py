@@ -8,7 +8,7 @@ from typing import Literal
 
 YesNo = Literal["Yes", "No"]
 
-_PUNCTUATION = ";/[]\"{}()=+\\_-><@`,?!"
+_PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 _DIGIT_COMMA = re.compile(r"\d,\d")
 _FREE_PERIOD = re.compile(r"(?<!\d)\.(?!\d)")
 _PERIODS = 32

@@ -47,11 +47,12 @@ def fence_rules(code: str) -> str:
 def _harmless(text: str) -> str:
     """Shortened, and with a blank in every mark that could close a message of a chat template."""
     cut = text if len(text) <= _LONGEST else f"{text[:_LONGEST]} … [{len(text) - _LONGEST} more characters]"
-    return _BRACKETS.sub("[ ", _MARKUP.sub("< ", cut.replace("\x00", " ")))
+    clean = cut.replace("\x00", " ").encode(errors="replace").decode()
+    return _BRACKETS.sub("[ ", _MARKUP.sub("< ", clean))
 
 
 def _code(texts: Sequence[str]) -> str:
-    digest = hashlib.sha256("\x00".join(texts).encode(errors="surrogatepass")).hexdigest()
+    digest = hashlib.sha256("\x00".join(texts).encode()).hexdigest()
     while any(digest[:16] in text for text in texts):
         digest = hashlib.sha256(digest.encode()).hexdigest()
     return digest[:16]

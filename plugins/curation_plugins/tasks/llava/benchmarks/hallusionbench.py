@@ -42,7 +42,8 @@ class HallusionBench(Benchmark):
 
     def units(self, scored: Sequence[Scored]) -> list[Unit]:
         units = [
-            Unit(metric="aAcc", group=item.group, value=score.value, unscored=score.unscored) for item, score in scored
+            Unit(metric="aAcc", group=item.group, value=score.value, unscored=score.unscored)
+            for item, score in scored
         ]
         for metric, part in (("fAcc", "figure"), ("qAcc", "question")):
             sharing: dict[tuple[str, str, str], list[Scored]] = defaultdict(list)

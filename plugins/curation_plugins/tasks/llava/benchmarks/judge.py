@@ -62,7 +62,9 @@ class JudgeConfig(Frozen):
 
     def identity(self) -> dict[str, Any]:
         """What decides over the grades: for the record and the cache."""
-        return self.model_dump(exclude={"base_url", "key_variable", "concurrency", "timeout", "patience"}, mode="json")
+        return self.model_dump(
+            exclude={"base_url", "key_variable", "concurrency", "timeout", "patience"}, mode="json"
+        )
 
 
 class Question(NamedTuple):
@@ -101,7 +103,8 @@ class Judge:
             trust_env=not _is_local(config.base_url),
             transport=transport,
         )
-        self._down = threading.Event()
+        self._lock = threading.Lock()
+        self._failure: JudgeUnavailable | None = None
         self.asked = 0
         """Requests sent, for the record."""
 
@@ -111,7 +114,7 @@ class Judge:
         Raises:
             JudgeUnavailable: see there. Replies had until then are in the cache.
         """
-        self._down.clear()
+        self._failure = None
         jobs = [(question, call) for question in questions for call in range(self.config.calls)]
         with ThreadPoolExecutor(max_workers=self.config.concurrency, thread_name_prefix="judge") as pool:
             replies = list(pool.map(lambda job: self._reply(*job), jobs))
@@ -149,10 +152,11 @@ class Judge:
         deadline = time.monotonic() + self.config.patience
         wait = 0.5
         while True:
-            if self._down.is_set():
-                raise JudgeUnavailable("The judge was found not to answer")
+            if self._failure:
+                raise self._failure
             try:
-                self.asked += 1
+                with self._lock:
+                    self.asked += 1
                 response = self._client.post(url, json=body, headers=headers)
                 trouble = f"status {response.status_code}"
                 if response.status_code == 200:
@@ -161,8 +165,7 @@ class Judge:
             except httpx.HTTPError as error:
                 trouble, lasting = type(error).__name__, False
             if lasting or time.monotonic() + wait > deadline:
-                self._down.set()
-                raise JudgeUnavailable(
+                raise self._fail(
                     f"The judge {self.config.model} at {_shown(url)} does not answer: {trouble}",
                     hint="Nothing was scored without it. Start the judge or correct its settings, then resume the run.",
                 )
@@ -175,16 +178,20 @@ class Judge:
             reply = response.json()
             model, text = reply["model"], reply["choices"][0]["message"].get("content") or ""
         except (ValueError, LookupError, TypeError, AttributeError):
-            self._down.set()
-            raise JudgeUnavailable("The judge's reply is not of the OpenAI chat protocol") from None
+            raise self._fail("The judge's reply is not of the OpenAI chat protocol") from None
         expected = self.config.answers_as or self.config.model
         if model != expected:
-            self._down.set()
-            raise JudgeUnavailable(
+            raise self._fail(
                 f"The judge answers as {str(model)[:200]!r} where {expected!r} is pinned",
                 hint="Serve the pinned model, or pin the one that is served (answers_as).",
             )
         return str(text)[:_REPLY_CHARACTERS]
+
+    def _fail(self, message: str, hint: str | None = None) -> JudgeUnavailable:
+        """The one failure that every request under way ends with."""
+        with self._lock:
+            self._failure = self._failure or JudgeUnavailable(message, hint=hint)
+            return self._failure
 
     def _file(self, body: Mapping[str, Any]) -> Path:
         named = {**body, "answers_as": self.config.answers_as or self.config.model}
@@ -211,7 +218,9 @@ def _key(config: JudgeConfig) -> SecretStr | None:
         return None
     key = os.environ.get(config.key_variable, "")
     if not key:
-        raise ConfigInvalid(f"The judge's key is not there: the environment variable {config.key_variable} is not set")
+        raise ConfigInvalid(
+            f"The judge's key is not there: the environment variable {config.key_variable} is not set"
+        )
     return SecretStr(key)
 
 

@@ -12,7 +12,14 @@ from curation_plugins.tasks.llava.benchmarks.tsv import Row, cell
 FORMULAS = "Handwritten Mathematical Expression Recognition"
 _READING = frozenset(
     f"{kind} Recognition"
-    for kind in ("Regular Text", "Irregular Text", "Artistic Text", "Handwriting", "Digit String", "Non-Semantic Text")
+    for kind in (
+        "Regular Text",
+        "Irregular Text",
+        "Artistic Text",
+        "Handwriting",
+        "Digit String",
+        "Non-Semantic Text",
+    )
 )
 
 

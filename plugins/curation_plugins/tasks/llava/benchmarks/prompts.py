@@ -26,7 +26,9 @@ def choice_prompt(style: PromptStyle, question: str, hint: str, options: Mapping
     lettered = [f"{letter}. {text}" for letter, text in options.items()]
     if style == "llava":
         ending = (
-            "Answer with the option's letter from the given choices directly." if options else "Answer the question directly."
+            "Answer with the option's letter from the given choices directly."
+            if options
+            else "Answer the question directly."
         )
         return "\n".join([*([hint] if hint else []), question, *lettered, ending])
     lines = [*([f"Hint: {hint}"] if hint else []), f"Question: {question}"]

@@ -50,7 +50,9 @@ class TsvFile(Frozen):
         try:
             file = self.path.open("rb")
         except OSError as error:
-            raise AssetsInvalid(f"The benchmark file {self.path.name} cannot be read: {error.strerror}", hint=_FETCH) from None
+            raise AssetsInvalid(
+                f"The benchmark file {self.path.name} cannot be read: {error.strerror}", hint=_FETCH
+            ) from None
         with file:
             self._verify(file)
             file.seek(0)
@@ -96,7 +98,9 @@ def _rows(file: BinaryIO, name: str, required: Sequence[str]) -> Iterator[Row]:
                 raise AssetsInvalid(f"{name}, row {number}: {len(cells)} cells instead of {len(header)}", hint=_FETCH)
             row = dict(zip(header, cells, strict=True))
             if not row["index"] or row["index"] in seen:
-                raise AssetsInvalid(f"{name}, row {number}: index {row['index']!r} is empty or comes twice", hint=_FETCH)
+                raise AssetsInvalid(
+                    f"{name}, row {number}: index {row['index']!r} is empty or comes twice", hint=_FETCH
+                )
             seen.add(row["index"])
             yield row
     except (csv.Error, UnicodeDecodeError) as error:

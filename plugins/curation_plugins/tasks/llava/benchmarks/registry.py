@@ -1,0 +1,51 @@
+"""The benchmarks by name."""
+
+from __future__ import annotations
+
+from curation_plugins.errors import UnknownName
+from curation_plugins.tasks.llava.benchmarks.benchmark import Benchmark
+from curation_plugins.tasks.llava.benchmarks.hallusionbench import HallusionBench
+from curation_plugins.tasks.llava.benchmarks.judge import Judge
+from curation_plugins.tasks.llava.benchmarks.llavabench import LLaVABench
+from curation_plugins.tasks.llava.benchmarks.mathvista import MathVista
+from curation_plugins.tasks.llava.benchmarks.mmbench import MMBench
+from curation_plugins.tasks.llava.benchmarks.mmmu import MMMU
+from curation_plugins.tasks.llava.benchmarks.mmstar import MMStar
+from curation_plugins.tasks.llava.benchmarks.mmvet import MMVet
+from curation_plugins.tasks.llava.benchmarks.ocrbench import OCRBench
+from curation_plugins.tasks.llava.benchmarks.plain import PLAIN, PlainBenchmark
+
+PUBLIC: tuple[type[Benchmark], ...] = (
+    MMVet,
+    LLaVABench,
+    OCRBench,
+    HallusionBench,
+    MMMU,
+    MathVista,
+    MMStar,
+    MMBench,
+)
+"""The eight, in the order of the tables."""
+
+GRADED = tuple(kind.name for kind in PUBLIC if kind.graded)
+"""Those left out of the headline without judge."""
+
+
+def benchmark(name: str, judge: Judge | None = None) -> Benchmark:
+    """The benchmark of that name, one of the eight or one of `llava-tiny`'s.
+
+    Raises:
+        UnknownName: there is none.
+    """
+    if name == MathVista.name:
+        return MathVista(judge)
+    for graded in (MMVet, LLaVABench):
+        if name == graded.name:
+            return graded(judge)
+    for exact in (OCRBench, HallusionBench, MMMU, MMStar, MMBench):
+        if name == exact.name:
+            return exact()
+    if name in PLAIN:
+        return PlainBenchmark(name)
+    known = ", ".join([*(kind.name for kind in PUBLIC), *sorted(PLAIN)])
+    raise UnknownName(f"There is no benchmark {name!r}", hint=f"Known: {known}.")
