@@ -255,6 +255,7 @@ class AgentPhase:
                 self._desk,
                 first_id=self._desk.first_id,
                 on_error=self._error_teller("gateway-error"),
+                on_turned_away=self._desk.turned_away,
             )
         )
 

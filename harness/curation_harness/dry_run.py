@@ -9,9 +9,9 @@ from typing import Any
 
 from curation_harness import machine, provenance, providers, seeds
 from curation_harness import plan as plans
-from curation_harness.launch import find_image
 from curation_harness.machine import Check
 from curation_harness.plan import LaunchOptions, Plan
+from curation_harness.prerequisites import find_image
 from curation_plugins import assets as task_assets
 from curation_plugins.registry import Registry
 from curation_sandbox.errors import CurationError

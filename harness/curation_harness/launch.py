@@ -9,31 +9,30 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from curation_harness import leftovers, machine, providers, references, trajectory
+from curation_harness import leftovers, machine, references, trajectory
 from curation_harness import plan as plans
-from curation_harness.errors import HarnessError, OptionInvalid, RecordInvalid
+from curation_harness.errors import OptionInvalid, RecordInvalid
 from curation_harness.interruption import interruptible
-from curation_harness.plan import LaunchOptions, Plan
-from curation_harness.record.models import ImageUsed, ModelUsed, ReferenceTable, RunSpec, RunStatus
-from curation_harness.record.state import iterations_left, status
+from curation_harness.plan import LaunchOptions
+from curation_harness.prerequisites import find_image, model_line
+from curation_harness.record.models import ReferenceTable, RunStatus
+from curation_harness.record.state import iterations_left
 from curation_harness.record.store import RunRecord
+from curation_harness.recorded import agent_is_through, image_of_then, plan_of, refuse_ended, seat_again, task_of
 from curation_harness.references import ReferenceRunner
 from curation_harness.replay.runner import Replayer
 from curation_harness.replay.verdict import Replay
 from curation_harness.rerun import Rerun, SubmissionRerunner
 from curation_harness.run import Parts, RunLoop
-from curation_harness.seat import ModelLine, Seat
+from curation_harness.seat import Seat
 from curation_harness.trial import TrialRunner
 from curation_harness.watcher import Watcher
 from curation_plugins import assets as task_assets
-from curation_plugins.api import Agent, Task
+from curation_plugins.api import Task
 from curation_plugins.errors import WorkFailed
 from curation_plugins.registry import Registry
 from curation_sandbox import engine as engines
-from curation_sandbox import images
-from curation_sandbox.errors import DiskFull, EngineUnavailable, ImageMissing
-from curation_sandbox.gateway.http_source import HttpSource
-from curation_sandbox.gateway.probe import probe
+from curation_sandbox.errors import DiskFull, EngineUnavailable
 
 FULL_BYTES = 2**20
 """A disk with less room than this is called full when something on it has failed."""
@@ -83,16 +82,16 @@ def launch(options: LaunchOptions, registry: Registry, watcher: Watcher) -> Outc
 
 def resume(record: RunRecord, registry: Registry, cache: Path, watcher: Watcher) -> Outcome:
     """Go on with an interrupted run: unfinished attempts first, then the agent, then the headline."""
-    _refuse_ended(record)
-    task, assets = _task_of(record, registry, cache, watcher)
-    seat = None if _agent_is_through(record) else _seat_again(record, registry, task, assets, watcher)
+    refuse_ended(record)
+    task, assets = task_of(record, registry, cache, watcher)
+    seat = None if agent_is_through(record) else seat_again(record, registry, task, assets, watcher)
     return _drive(record, task, registry, assets, cache, watcher, seat, resumed=True)
 
 
 def finish(record: RunRecord, registry: Registry, cache: Path, watcher: Watcher) -> Outcome:
     """Score an interrupted run as it stands: unfinished attempts, then the headline; the agent is not run again."""
-    _refuse_ended(record)
-    task, assets = _task_of(record, registry, cache, watcher)
+    refuse_ended(record)
+    task, assets = task_of(record, registry, cache, watcher)
     return _drive(record, task, registry, assets, cache, watcher, None, resumed=True)
 
 
@@ -109,7 +108,7 @@ def measure_references(task: Task, registry: Registry, engine: str, cache: Path,
 
 def rerun_submissions(record: RunRecord, registry: Registry, cache: Path, epsilon: float, watcher: Watcher) -> Rerun:
     """Train and score a run's submissions again."""
-    task, assets = _task_of(record, registry, cache, watcher, same_files=False)
+    task, assets = task_of(record, registry, cache, watcher, same_files=False)
     with (
         record.lock(),
         registry.engines.get(record.spec.engine).open(
@@ -122,37 +121,12 @@ def rerun_submissions(record: RunRecord, registry: Registry, cache: Path, epsilo
 
 def replay(record: RunRecord, registry: Registry, cache: Path, watcher: Watcher) -> Replay:
     """Run a recorded agent again, against the recorded replies and feedback: no key, no network, no training."""
-    task, assets = _task_of(record, registry, cache, watcher)
-    plan = _plan_of(record.spec, registry, task, record.folder.parent)
-    image = find_image(plans.image_name(plan.agent_launch(assets), task))
+    task, assets = task_of(record, registry, cache, watcher)
+    plan = plan_of(record.spec, registry, task, record.folder.parent)
+    image = image_of_then(record, plans.image_name(plan.agent_launch(assets), task))
     with record.lock():
+        _remove_leftovers(cache)  # of a killed replay: it had the same run id
         return Replayer(record, plan, image, assets, cache, watcher).run()
-
-
-def model_line(used: ModelUsed | None, agent: Agent, watcher: Watcher) -> ModelLine | None:
-    """The way to the run's model, tried once before anything is started; None: the run has no model.
-
-    Raises:
-        KeyMissing, KeyRefused, ProviderUnreachable.
-        ModelUnknown: the provider lists its models, and this is none of them.
-    """
-    if used is None:
-        return None
-    upstream = providers.upstream(used)
-    watcher.step(f"asking {used.provider} ({used.base_url}) for its models")
-    providers.require_models(used, probe(upstream, used.wire))
-    return ModelLine(used=used, pins=providers.pins(used, agent), source=HttpSource(upstream))
-
-
-def find_image(name: str) -> ImageUsed:
-    """The image of that name.
-
-    Raises:
-        EngineUnavailable, EngineTooOld, ImageMissing.
-    """
-    with engines.connect() as engine:
-        found = images.resolve(engine, name)
-    return ImageUsed(name=name, digest=found.digest, labels=dict(found.labels))
 
 
 def _drive(
@@ -237,88 +211,3 @@ def _withdrawn_unless_begun(record: RunRecord) -> Iterator[None]:
         if not record.events.of("agent-started"):
             shutil.rmtree(record.folder, ignore_errors=True)
         raise
-
-
-def _refuse_ended(record: RunRecord) -> None:
-    now = status(record)
-    if now not in ("unscored", "failed"):
-        raise OptionInvalid(
-            f"run {record.spec.run_id} is {now}; there is nothing to go on with",
-            hint=f"`harness show {record.spec.run_id}` shows it.",
-        )
-
-
-def _agent_is_through(record: RunRecord) -> bool:
-    """Whether the agent's part is over, and not only interrupted."""
-    kinds = [event.kind for event in record.events.all()]
-    if "agent-started" not in kinds:
-        return False
-    last = len(kinds) - kinds[::-1].index("agent-started")
-    return not {"done", "budget-spent", "agent-over"}.isdisjoint(kinds[last:])
-
-
-def _task_of(
-    record: RunRecord, registry: Registry, cache: Path, watcher: Watcher, *, same_files: bool = True
-) -> tuple[Task, Path]:
-    """The recorded task under its recorded numbers, with its files.
-
-    Raises:
-        RecordInvalid: the files are not the ones the run was made with, and ``same_files`` asks for them.
-    """
-    spec = record.spec
-    task = registry.tasks.get(spec.task.name).with_config(spec.task)
-    watcher.step(f"checking the files of task {task.name}")
-    assets = task_assets.ensure(cache, task, watcher.progress)
-    if same_files and task_assets.digest(assets) != spec.assets_digest:
-        raise RecordInvalid(
-            f"the files of task {task.name} are not the ones run {spec.run_id} began with",
-            hint="Scores from other files would not compare; launch a new run.",
-        )
-    return task, assets
-
-
-def _seat_again(record: RunRecord, registry: Registry, task: Task, assets: Path, watcher: Watcher) -> Seat:
-    plan = _plan_of(record.spec, registry, task, record.folder.parent)
-    launch = plan.agent_launch(assets)
-    here = find_image(plans.image_name(launch, task))
-    if here.digest != record.spec.image.digest:
-        raise RecordInvalid(
-            f"image {here.name} is {here.digest[:19]} here; the run began with {record.spec.image.digest[:19]}",
-            hint="`harness images load FILE` brings a saved image back; `harness finish` scores without the agent.",
-        )
-    return plan.seat(assets, here, model_line(plan.model, plan.agent, watcher))
-
-
-def _plan_of(spec: RunSpec, registry: Registry, task: Task, runs: Path) -> Plan:
-    scaffold = registry.scaffolds.get(spec.scaffold.name)
-    if scaffold.version != spec.scaffold.version:
-        raise HarnessError(
-            f"scaffold {scaffold.name} is version {scaffold.version} here; the run began with"
-            f" {spec.scaffold.version}",
-            hint="`harness finish` scores the run without running the agent again.",
-        )
-    agent = registry.agents.get(spec.agent.name)
-    options = LaunchOptions(
-        task=spec.task.name,
-        agent=spec.agent.name,
-        scaffold=spec.scaffold.name,
-        runs=runs,
-        cache=Path(),
-        engine=spec.engine,
-        seed=spec.seeds.run,
-        run_id=spec.run_id,
-        agent_dir=Path(spec.agent.agent_dir) if spec.agent.agent_dir else None,
-        agent_arg=spec.agent.agent_arg,
-    )
-    return Plan(
-        run_id=spec.run_id,
-        options=options,
-        task=task,
-        agent=agent,
-        scaffold=scaffold,
-        engine=registry.engines.get(spec.engine),
-        registry=registry,
-        agent_options=agent.options_class.model_validate(spec.agent.options),
-        model=spec.model,
-        session=spec.agent.session,
-    )

@@ -92,6 +92,11 @@ class ModelDesk:
             self._spent = self._spent.plus(entry.tokens, entry.dollars or 0.0)
             self._failed_last = exchange.outcome in ("provider-error", "cut", "ours")
 
+    def turned_away(self) -> None:
+        """Count a connection that was refused before it held a request; there is nothing to write down of it."""
+        with self._lock:
+            self._dropped += 1
+
     def close(self) -> None:
         """Record what was only counted."""
         if self._dropped:

@@ -246,8 +246,12 @@ _SLOW = _raw_reply("408 Request Timeout", "too-slow", "the headers came too slow
 _NO_REQUEST = "this is not an HTTP/1.1 request with headers of at most {} bytes."
 
 
-def guarded_protocol(limits: Limits) -> type[H11Protocol]:
-    """uvicorn's HTTP/1.1 protocol with the limits on connections that it lacks."""
+def guarded_protocol(limits: Limits, on_turned_away: Callable[[], None] | None = None) -> type[H11Protocol]:
+    """uvicorn's HTTP/1.1 protocol with the limits on connections that it lacks.
+
+    Args:
+        on_turned_away: called for each connection that was ended before there was a request to answer.
+    """
 
     class GuardedProtocol(H11Protocol):
         _head: TimerHandle | None = None
@@ -296,6 +300,8 @@ def guarded_protocol(limits: Limits) -> type[H11Protocol]:
 
         def _end(self, reply: bytes) -> None:
             if not self.transport.is_closing():
+                if on_turned_away is not None:
+                    on_turned_away()
                 self.transport.write(reply)
                 self.transport.close()
 

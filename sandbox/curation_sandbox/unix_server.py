@@ -36,13 +36,15 @@ class UnixServer:
         limits: Limits,
         on_error: OnError,
         close: Callable[[], Awaitable[None]] | None = None,
+        on_turned_away: Callable[[], None] | None = None,
     ) -> None:
         """Args:
         close: awaited in the server's event loop after its last request.
+        on_turned_away: see ``guarded_protocol``.
         """
         self.path = path
         self._close = close
-        self._server = uvicorn.Server(_config(Gate(app, limits, on_error), limits))
+        self._server = uvicorn.Server(_config(Gate(app, limits, on_error), limits, on_turned_away))
         self._identity: tuple[int, int] | None = None
         self._thread: threading.Thread | None = None
 
@@ -104,10 +106,10 @@ class UnixServer:
         return listener
 
 
-def _config(app: ASGIApp, limits: Limits) -> uvicorn.Config:
+def _config(app: ASGIApp, limits: Limits, on_turned_away: Callable[[], None] | None) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=guarded_protocol(limits),
+        http=guarded_protocol(limits, on_turned_away),
         ws="none",
         loop="asyncio",
         lifespan="off",

@@ -102,10 +102,10 @@ def test_a_flood_of_requests_leaves_a_bounded_record(trial: Trial) -> None:
     assert folder_size(trial.folder / "model") < GB
 
 
-def test_refusals_that_are_not_written_down_are_counted(trial: Trial) -> None:
-    refused = sum(entry.outcome == "refused" for entry in trial.exchanges)
-    left_out = sum(event.data["not_recorded"] for event in trial.named("model-refusals"))
-    assert refused < 1000 or left_out > 0
+def test_what_is_not_written_down_is_counted(trial: Trial) -> None:
+    """Connections over their number, slow headers and what is no HTTP leave no request to record."""
+    too_many = trial.result("connections")["llm.sock"]["opened"] - 128
+    assert sum(event.data["not_recorded"] for event in trial.named("model-refusals")) > too_many / 2
 
 
 def test_a_flood_of_submissions_beside_one_of_model_requests(trial: Trial) -> None:

@@ -9,10 +9,10 @@ import pytest
 
 from curation_harness.errors import NothingToScore
 from curation_harness.headline import HeadlineRunner
-from curation_harness.launch import _agent_is_through
 from curation_harness.record.events import EventLog
 from curation_harness.record.models import AttemptSubmission, Refusal
 from curation_harness.record.state import ledger
+from curation_harness.recorded import agent_is_through
 from curation_harness.rerun import SubmissionRerunner
 from curation_plugins import selection
 from curation_sandbox.protocol import Problem
@@ -91,7 +91,7 @@ def test_an_agent_whose_part_was_over_is_not_run_again(open_loop, events, throug
     with open_loop() as loop:
         for kind in events:
             loop.record.events.append(kind)
-        assert _agent_is_through(loop.record) is through
+        assert agent_is_through(loop.record) is through
 
 
 def fill(log: EventLog) -> None:

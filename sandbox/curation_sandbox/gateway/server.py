@@ -6,6 +6,7 @@ with GatewayServer(folder, source, pins, desk, on_error=log) as gateway:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple
@@ -50,6 +51,8 @@ class GatewayServer:
         desk: counts and records; see ``GatewayDesk``.
         first_id: number of the first exchange.
         on_error: gets the traceback of every failure of ours.
+        on_turned_away: called for each connection that was ended before there was a request to record: malformed,
+            too slow, or one too many.
     """
 
     def __init__(
@@ -62,9 +65,12 @@ class GatewayServer:
         *,
         first_id: int = 1,
         on_error: OnError,
+        on_turned_away: Callable[[], None] | None = None,
     ) -> None:
         self._gateway = Gateway(source, pins, desk, first_id=first_id, on_error=on_error)
-        self._server = UnixServer(folder / SOCKET_NAME, self._gateway, limits, on_error, self._gateway.close)
+        self._server = UnixServer(
+            folder / SOCKET_NAME, self._gateway, limits, on_error, self._gateway.close, on_turned_away
+        )
 
     @property
     def socket_path(self) -> Path:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from curation_plugins.errors import AssetsInvalid, WorkFailed
 from curation_plugins.tasks.llava.benchmarks.groups import image_ties, text_tie
 from curation_plugins.tasks.llava.benchmarks.item import BenchmarkItem
+from curation_plugins.tasks.llava.benchmarks.judge import Judge
 from curation_plugins.tasks.llava.benchmarks.pictures import PictureBook
 from curation_plugins.tasks.llava.benchmarks.prompts import PromptStyle, images_first, open_prompt
 from curation_plugins.tasks.llava.benchmarks.score import (
@@ -34,7 +35,7 @@ class AnswersIncomplete(WorkFailed):
 class Benchmark(ABC):
     """A public benchmark. A subclass says which columns it needs, how it asks and how it scores one answer."""
 
-    name: ClassVar[str]
+    name: str
     columns: ClassVar[tuple[str, ...]]
     """Columns the file must have besides `index`."""
     max_tokens: ClassVar[int]
@@ -43,20 +44,25 @@ class Benchmark(ABC):
     """Of the file VLMEvalKit names (its `DATASET_MD5`)."""
     metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
     """The score is the unweighted mean of these."""
-    graded: ClassVar[bool] = False
-    """Whether the score is a judge's opinion; such benchmarks are left out of the headline without judge."""
+    judge_role: ClassVar[Literal["none", "reads", "grades"]] = "none"
+    """What a judge does: read the result out of an answer, or grade it. Scores that are a judge's opinion
+    (``grades``) are left out of the headline without judge."""
+
+    def __init__(self, judge: Judge | None = None) -> None:
+        """A scorer; the judge is asked only where `judge_role` says so."""
+        self._judge = judge
 
     @property
     def judged(self) -> bool:
         """Whether a judge has a say in this benchmark's scores as it is set up."""
-        return self.graded
+        return self.judge_role != "none" and self._judge is not None
 
     def items(
         self, source: TsvFile, folder: Path, style: PromptStyle = "dataset", max_tokens: int | None = None
     ) -> Iterator[BenchmarkItem]:
         """The items in file order; their images are written below `folder`. `group` is still empty.
 
-        Rows without an image are left out, as VLMEvalKit does (dataset/image_base.py L149-157, `skip_noimg`).
+        Rows without an image are left out, as VLMEvalKit does (dataset/image_base.py L153-155, `skip_noimg`).
 
         Raises:
             AssetsInvalid: see `TsvFile.rows` and `PictureBook.read`; or the file holds no item.
@@ -155,7 +161,8 @@ class Benchmark(ABC):
     def prompt(
         self, row: Row, options: Mapping[str, str], images: int, style: PromptStyle, where: str
     ) -> tuple[int | str, ...]:
-        """Text and image places; by default all images and the bare question (VLMEvalKit dataset/image_base.py L346-363)."""
+        """Text and image places; by default all images, then the bare question (VLMEvalKit dataset/image_base.py
+        L319-337)."""
         return images_first(open_prompt(style, row["question"]), images)
 
     def question_ties(self, row: Row, where: str) -> tuple[str, ...]:

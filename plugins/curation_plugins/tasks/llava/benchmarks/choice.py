@@ -16,8 +16,8 @@ from curation_plugins.tasks.llava.benchmarks.tsv import Row, cell, first_of
 class ChoiceBenchmark(Benchmark):
     """Options in columns `A`, `B` …; `answer` is a letter.
 
-    VLMEvalKit dataset/utils/multiple_choice.py L371-430 under its `exact_matching` policy, but for what cannot be read:
-    there wrong (or, with a judge that fails three times, a random option), here unscored.
+    VLMEvalKit dataset/utils/multiple_choice.py L359-438 under its `exact_matching` policy, but for what cannot be
+    read: there wrong (or, with a judge that fails three times, a random option), here unscored.
     """
 
     columns = ("question", "answer", "A", "B")

@@ -8,21 +8,14 @@ from collections.abc import Sequence
 
 from curation_plugins.tasks.llava.benchmarks.benchmark import AnswersIncomplete, Benchmark
 from curation_plugins.tasks.llava.benchmarks.item import BenchmarkItem
-from curation_plugins.tasks.llava.benchmarks.judge import Judge, Question
+from curation_plugins.tasks.llava.benchmarks.judge import Question
 from curation_plugins.tasks.llava.benchmarks.score import ItemScore
 
 
 class GradedBenchmark(Benchmark):
-    """Every answer is graded by the judge; without a judge every item is unscored, never wrong.
+    """Every answer is graded by the judge; without a judge every item is unscored, never wrong."""
 
-    Args:
-        judge: None where none is set up.
-    """
-
-    graded = True
-
-    def __init__(self, judge: Judge | None = None) -> None:
-        self._judge = judge
+    judge_role = "grades"
 
     @abstractmethod
     def question(self, item: BenchmarkItem, prediction: str) -> Question:
@@ -48,7 +41,7 @@ class GradedBenchmark(Benchmark):
         return [self._from_replies(replies) for replies in self._judge.ask(questions)]
 
     def _from_replies(self, replies: Sequence[str]) -> ItemScore:
-        """The mean over the calls whose reply can be read; unscored if none can, also where VLMEvalKit says 0 or −1."""
+        """The mean over the calls whose reply can be read; unscored if none can (VLMEvalKit says 0 or −1)."""
         read = [grades for grades in map(self.grades, replies) if grades is not None]
         if not read:
             return ItemScore.none("judge", "no reply of the judge is of the demanded form", calls=len(replies))

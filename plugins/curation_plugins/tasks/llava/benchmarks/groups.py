@@ -34,8 +34,8 @@ class _Ties:
 def assign_groups(items: Iterable[BenchmarkItem]) -> list[BenchmarkItem]:
     """The items with `group` set: equal for items that are linked, directly or over others, by shared ties.
 
-    Ties hold across benchmarks: MMStar was drawn from MMBench, MMMU, MathVista and others, so one image or question may
-    come in two of them, and knowing one half's answer must not help in the other.
+    Ties hold across benchmarks: MMStar was drawn from MMBench, MMMU, MathVista and others, so one image or question
+    may come in two of them, and knowing one half's answer must not help in the other.
     """
     known = list(items)
     ties = _Ties()

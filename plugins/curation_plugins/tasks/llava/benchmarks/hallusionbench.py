@@ -23,9 +23,9 @@ class HallusionBench(Benchmark):
 
     VLMEvalKit dataset/utils/yorn.py L96-145: aAcc is the share of right answers; fAcc the share of figures, named by
     (l2-category, set, figure), with all questions right; qAcc the share of questions, named by (l2-category, set,
-    question), right for all figures. `category` is not part of a name, so that figures of VD/ocr and VS/ocr with equal
-    numbers count as one; that is kept. An answer that says neither or both of yes and no is "Unknown" and wrong there
-    (without a judge), here unscored.
+    question), right for all figures. `category` is not part of a name, so that figures of VD/ocr and VS/ocr with
+    equal numbers count as one; that is kept. An answer that says neither or both of yes and no is "Unknown" and wrong
+    there (without a judge), here unscored.
     """
 
     name = "HallusionBench"

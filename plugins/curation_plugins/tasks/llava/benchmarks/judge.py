@@ -35,7 +35,7 @@ class JudgeUnavailable(WorkFailed):
 
 
 class JudgeConfig(Frozen):
-    """Which judge grades, and how often it is asked. Part of what a score means, except `base_url` and what follows."""
+    """Which judge grades, and how often it is asked. All above `base_url` is part of what a score means."""
 
     model: str = Field(min_length=1)
     """Name sent to the server; pin a dated or hashed one."""
@@ -58,7 +58,7 @@ class JudgeConfig(Frozen):
     timeout: float = Field(default=120, gt=0)
     """Seconds for one request."""
     patience: float = Field(default=600, ge=0)
-    """Seconds for which a judge that does not answer is asked again before the attempt is given back as unfinished."""
+    """Seconds for which a judge that does not answer is asked again before the work is given up as unfinished."""
 
     def identity(self) -> dict[str, Any]:
         """What decides over the grades: for the record and the cache."""
@@ -167,7 +167,7 @@ class Judge:
             if lasting or time.monotonic() + wait > deadline:
                 raise self._fail(
                     f"The judge {self.config.model} at {_shown(url)} does not answer: {trouble}",
-                    hint="Nothing was scored without it. Start the judge or correct its settings, then resume the run.",
+                    "Nothing was scored without it. Start the judge or correct its settings, then resume the run.",
                 )
             self._sleep(wait)
             wait = min(wait * 2, _LONGEST_WAIT)

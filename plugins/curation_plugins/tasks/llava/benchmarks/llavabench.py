@@ -16,9 +16,9 @@ from curation_plugins.tasks.llava.benchmarks.tsv import Row, cell
 _BEST = 10.0
 
 _TASK = """\
-You compare two assistants who answered a question about an image. You do not see the image; a description of it is given, \
-which you take as true. Rate each answer from 1 (useless) to 10 (excellent) by how helpful, relevant, accurate and detailed \
-it is. Rate each on its own merits; the order of the two means nothing.
+You compare two assistants who answered a question about an image. You do not see the image; a description of it \
+is given, which you take as true. Rate each answer from 1 (useless) to 10 (excellent) by how helpful, relevant, \
+accurate and detailed it is. Rate each on its own merits; the order of the two means nothing.
 
 """
 _FORM = 'Reply with one JSON object and nothing else: {"assistant_1": number, "assistant_2": number}'
@@ -27,9 +27,9 @@ _FORM = 'Reply with one JSON object and nothing else: {"assistant_1": number, "a
 class LLaVABench(GradedBenchmark):
     """The relative score: the model's mean rating over GPT-4's; public tables give it times 100.
 
-    VLMEvalKit dataset/utils/llavabench.py L52-92 (and arXiv 2304.08485): the judge rates GPT-4's stored answer
+    VLMEvalKit dataset/utils/llavabench.py L27-92 (and arXiv 2304.08485): the judge rates GPT-4's stored answer
     (`gpt4_ans`) first and the model's second, both from 1 to 10. The prompt is our own. Where a reply cannot be read,
-    both ratings are −1 there and counted in the means (L36-49); here the item is unscored. VLMEvalKit asks at
+    both ratings are −1 there and counted in the means (L36-39); here the item is unscored. VLMEvalKit asks at
     temperature 0.2.
     """
 

@@ -21,8 +21,8 @@ class Asking(Frozen):
     style: PromptStyle = "dataset"
     """Whose prompts."""
     max_tokens: Mapping[str, int] = Field(default={})
-    """Benchmark to limit of an answer, where it is not the benchmark's own. The evaluator of arXiv 2606.04261 takes 128
-    for all, which cuts the open answers of MMVet, LLaVABench and MathVista short."""
+    """Benchmark to limit of an answer, where it is not the benchmark's own. The evaluator of arXiv 2606.04261 takes
+    128 for all, which cuts the open answers of MMVet, LLaVABench and MathVista short."""
 
 
 def load_benchmarks(

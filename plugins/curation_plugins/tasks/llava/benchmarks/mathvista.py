@@ -10,22 +10,22 @@ from curation_plugins.tasks.llava.benchmarks.answers import last_list, last_numb
 from curation_plugins.tasks.llava.benchmarks.benchmark import AnswersIncomplete, Benchmark
 from curation_plugins.tasks.llava.benchmarks.fence import fence, fence_rules, read_object
 from curation_plugins.tasks.llava.benchmarks.item import BenchmarkItem
-from curation_plugins.tasks.llava.benchmarks.judge import Judge, Question
+from curation_plugins.tasks.llava.benchmarks.judge import Question
 from curation_plugins.tasks.llava.benchmarks.options import chosen_option
 from curation_plugins.tasks.llava.benchmarks.score import ItemScore
-from curation_plugins.tasks.llava.benchmarks.tsv import Row, cell, first_of
+from curation_plugins.tasks.llava.benchmarks.tsv import Row, cell
 
 _TASK = """\
-You are given a question and somebody's answer to it. Find the final result that the answer states. Do not solve the \
-question, do not correct the answer, do not add what it does not say. Copy a number in digits without unit, a list in \
-square brackets, an option as its letter. If the answer states no result, the result is null.
+You are given a question and somebody's answer to it. Find the final result that the answer states. Do not solve \
+the question, do not correct the answer, do not add what it does not say. Copy a number in digits without unit, a \
+list in square brackets, an option as its letter. If the answer states no result, the result is null.
 
 Examples:
-- "Adding both we get 14 apples." to a question for a whole number: {"result": "14"}
-- "Luca pays $1.45 in all" to a question for a number with two decimals: {"result": "1.45"}
-- "between 2007 and 2008" to a question for a list: {"result": "[2007, 2008]"}
-- "I pick (B), 8/11." to a question with options: {"result": "B"}
-- "The picture is too dark." : {"result": null}
+- "The bars add up to thirty-one." to a question for a whole number: {"result": "31"}
+- "so the angle is about 52.50 degrees" to a question for a number with one decimal: {"result": "52.5"}
+- "It fell from 8 to 3." to a question for a list: {"result": "[8, 3]"}
+- "Of the four, (C) fits." to a question with options: {"result": "C"}
+- "I cannot read the axis.": {"result": null}
 
 """
 _FORM = 'Reply with one JSON object and nothing else: {"result": text or null}'
@@ -37,29 +37,23 @@ class MathVista(Benchmark):
     Three ways to the result, in this order; `route` in an item's parts says which was taken:
 
     ``prefetch``: the answer is itself a number of the kind asked for, or an option can be read from it (VLMEvalKit
-    dataset/utils/mathvista.py L87-119, L122-127; there a bare but wrong number still goes to the judge).
-    ``judge``: the judge reads it out (L128-138). It does not see the right result, so that nothing an answer says can
+    dataset/utils/mathvista.py L77-104, L110-112; there a bare but wrong number still goes to the judge).
+    ``judge``: the judge reads it out (L113-124). It does not see the right result, so that nothing an answer says can
     make it right.
     ``rule``, only without a judge: the last number or list in the answer, our own. VLMEvalKit does nothing without a
-    judge (dataset/image_vqa.py L603-604).
+    judge (dataset/image_vqa.py L599).
 
-    A result is right by L87-119: options by letter, whole numbers by `int`, others by `float`, with equality (so "5.0"
-    is not the whole number 5). Lists are equal texts, by MathVista's own evaluation/calculate_score.py (2a249bb,
-    L64-68); VLMEvalKit compares the text "None" there and never finds one right (L107-109). An answer without a result
-    is wrong there, here unscored.
+    A result is right by L77-104: options by letter, whole numbers by `int`, others by `float`, with equality (so
+    "5.0" is not the whole number 5). Lists are equal texts, by MathVista's own evaluation/calculate_score.py
+    (2a249bb, `normalize_extracted_answer`); VLMEvalKit compares the text "None" there and never finds one right
+    (L96). An answer without a result is wrong there, here unscored.
     """
 
     name = "MathVista"
     columns = ("question", "answer", "question_type", "answer_type", "choices", "answer_option")
     max_tokens = 512
+    judge_role = "reads"
     md5 = "f199b98e178e5a2a20e7048f5dcb0464"
-
-    def __init__(self, judge: Judge | None = None) -> None:
-        self._judge = judge
-
-    @property
-    def judged(self) -> bool:
-        return self._judge is not None
 
     def score(self, item: BenchmarkItem, prediction: str) -> ItemScore:
         return self.score_all([item], [prediction])[0]
@@ -100,12 +94,11 @@ class MathVista(Benchmark):
         return {
             "answer_type": cell(row, "answer_type"),
             "task": cell(row, "task"),
-            "category": first_of(row, "category"),
             "skills": ",".join(skills) if skills is not None else cell(row, "skills"),
         }
 
     def facets(self, item: BenchmarkItem) -> tuple[str, ...]:
-        """Task and skills (L141-167)."""
+        """Task and skills (L134-150)."""
         skills = [skill for skill in item.facts["skills"].split(",") if skill]
         return (f"task/{item.facts['task']}", *(f"skill/{skill}" for skill in skills))
 
@@ -126,7 +119,7 @@ def judged_result(item: BenchmarkItem, result: str, route: str) -> ItemScore:
         right = None if chosen is None else chosen == item.answer
     elif kind == "integer":
         whole = _whole(result)
-        right = whole is not None and whole == _whole(item.answer) if _decimal(result) is not None else None
+        right = None if _decimal(result) is None else whole is not None and whole == _whole(item.answer)
     elif kind == "float":
         decimal = _decimal(result)
         right = None if decimal is None else decimal == _decimal(item.answer)
@@ -155,7 +148,7 @@ def _question(item: BenchmarkItem, prediction: str) -> Question:
 
 
 def _by_judge(item: BenchmarkItem, replies: Sequence[str]) -> ItemScore:
-    """The mean over the calls that can be read; a call in which no result is found counts like the others' majority."""
+    """The mean over the calls that can be read; one that finds no result counts as wrong beside others that do."""
     read = [value["result"] for reply in replies if (value := read_object(reply, ("result",))) is not None]
     results = [result for result in read if result is None or isinstance(result, str)]
     if not results:

@@ -15,15 +15,15 @@ from curation_plugins.tasks.llava.benchmarks.score import ItemScore, Unit
 from curation_plugins.tasks.llava.benchmarks.tsv import Row, TsvFile, cell
 
 _COPY = 1_000_000
-"""Copy k of question i has the index i + k · 10⁶ (VLMEvalKit dataset/utils/multiple_choice.py L524-525)."""
+"""Copy k of question i has the index i + k · 10⁶ (VLMEvalKit dataset/utils/multiple_choice.py L520-521)."""
 
 
 class MMBench(ChoiceBenchmark):
     """A question counts as right only if every copy is (circular evaluation, arXiv 2307.06281).
 
-    VLMEvalKit dataset/utils/multiple_choice.py L408-430: one copy read as another option makes the question wrong,
-    whatever the others are; all copies right make it right; otherwise its exact matching says wrong (L557-561) and
-    this says unscored. The score is `Overall` of split `dev` (L75-99).
+    VLMEvalKit dataset/utils/multiple_choice.py L409-428: one copy read as another option makes the question wrong,
+    whatever the others are; all copies right make it right; otherwise its exact matching says wrong (L553-558) and
+    this says unscored. The score is `Overall` of split `dev` (L77-100).
     """
 
     name = "MMBench"
@@ -58,7 +58,7 @@ class MMBench(ChoiceBenchmark):
             first, _ = asked[0]
             if len(asked) != int(first.facts["copies"]):
                 raise AnswersIncomplete(
-                    f"{self.name}: {len(asked)} of the {first.facts['copies']} copies of question {question} are scored"
+                    f"{self.name}: {len(asked)} of {first.facts['copies']} copies of question {question} are scored"
                 )
             whole = all_right([score for _, score in asked])
             units.append(Unit(metric="circular", group=first.group, value=whole.value, unscored=whole.unscored))

@@ -18,7 +18,7 @@ class MMMU(ChoiceBenchmark):
 
     An open question is scored as a choice between A, the gold answer's text, and B, "Other Answers"; its gold letter
     is A, or the gold answer itself where that is one capital letter (VLMEvalKit dataset/utils/multiple_choice.py
-    L62-74, L494-496). The model is not shown these two options.
+    L62-74, L481-483). The model is not shown these two options.
     """
 
     name = "MMMU"

@@ -6,7 +6,7 @@ from curation_plugins.tasks.llava.benchmarks.choice import ChoiceBenchmark
 
 
 class MMStar(ChoiceBenchmark):
-    """Accuracy over all questions (VLMEvalKit dataset/utils/multiple_choice.py L75-99, `Overall`)."""
+    """Accuracy over all questions (VLMEvalKit dataset/utils/multiple_choice.py L77-100, `Overall`)."""
 
     name = "MMStar"
     md5 = "e1ecd2140806c1b1bbf54b43372efb9e"

@@ -15,12 +15,13 @@ from curation_plugins.tasks.llava.benchmarks.tsv import Row, cell
 _SKILLS = ("rec", "ocr", "know", "gen", "spat", "math")
 
 _TASK = """\
-You grade answers to questions about images that you do not see. You are given a question, a reference and an answer, and \
-you give the answer a grade for agreeing with the reference, in steps of 0.1 from 0.0 (nothing agrees) to 1.0 (all of it does).
+You grade answers to questions about images that you do not see. You are given a question, a reference and an \
+answer, and you give the answer a grade for agreeing with the reference, in steps of 0.1 from 0.0 (nothing agrees) \
+to 1.0 (all of it does).
 
-Where the reference has parts joined by AND, all of them are needed for 1.0, and a share of them earns that share. Where \
-parts are joined by OR, any one of them earns 1.0. Wording does not matter, nor does correct detail beyond the reference; \
-a statement that contradicts the reference does. An empty answer earns 0.0.
+Where the reference has parts joined by AND, all of them are needed for 1.0, and a share of them earns that share. \
+Where parts are joined by OR, any one of them earns 1.0. Wording does not matter, nor does correct detail beyond the \
+reference; a statement that contradicts the reference does. An empty answer earns 0.0.
 
 Examples:
 - reference "12 AND 7", answer "x is 7": {"grade": 0.5}
@@ -35,11 +36,11 @@ _FORM = 'Reply with one JSON object and nothing else: {"grade": number}'
 
 
 class MMVet(GradedBenchmark):
-    """The mean grade; public tables give it times 100 (arXiv 2308.02490; VLMEvalKit dataset/utils/mmvet.py L45-110).
+    """The mean grade; public tables give it times 100 (arXiv 2308.02490; VLMEvalKit dataset/utils/mmvet.py L8-110).
 
-    Grades go from 0 to 1 in steps of 0.1, `<AND>` and `<OR>` in the reference as there. The prompt is our own, so that
-    grades are near and not equal to those of VLMEvalKit's. A reply that cannot be read after five tries is 0.0 there
-    (L65-66), here it is unscored.
+    Grades go from 0 to 1 in steps of 0.1, `<AND>` and `<OR>` in the reference as there. The prompt is our own, so
+    that grades are near and not equal to those of VLMEvalKit's. A reply that cannot be read after five tries is 0.0
+    there (L70), here it is unscored.
     """
 
     name = "MMVet"
@@ -70,7 +71,7 @@ class MMVet(GradedBenchmark):
         return {"category": cell(row, "category")}
 
     def facets(self, item: BenchmarkItem) -> tuple[str, ...]:
-        """The six skills, of which a question may need several, and their combination (L79-94)."""
+        """The six skills, of which a question may need several, and their combination (L76-94)."""
         category = item.facts["category"]
         skills = tuple(f"skill/{skill}" for skill in _SKILLS if skill in category)
         return (*skills, f"category/{category.replace(',', '_')}")

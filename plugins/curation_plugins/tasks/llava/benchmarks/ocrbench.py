@@ -24,7 +24,7 @@ _READING = frozenset(
 
 
 class OCRBench(Benchmark):
-    """Hits over questions; public tables give hits of 1,000 (VLMEvalKit dataset/image_vqa.py L512-569).
+    """Hits over questions; public tables give hits of 1,000 (VLMEvalKit dataset/image_vqa.py L508-569).
 
     Any one of the gold texts suffices. Handwritten formulas (HME) are compared without blanks and with case, all
     else without case and with line breaks as blanks. Every answer can be scored, also an empty one.
@@ -50,7 +50,7 @@ class OCRBench(Benchmark):
         return {"category": cell(row, "category")}
 
     def facets(self, item: BenchmarkItem) -> tuple[str, ...]:
-        """The five of VLMEvalKit's table (L544-561), and the file's own ten."""
+        """The five of VLMEvalKit's table (L545-567), and the file's own ten."""
         category = item.facts["category"]
         return (f"table/{'Text Recognition' if category in _READING else category}", f"category/{category}")
 

@@ -1,7 +1,7 @@
 """Which option an answer means: by letter, by "answer is X", or by the option's text.
 
 Exact matching only. What cannot be read is None: VLMEvalKit then asks a judge, and after three failures picks an
-option at random (dataset/utils/multiple_choice.py L403-405), or, without a judge, counts the item as wrong (L384).
+option at random, or, without a judge, counts the item as wrong (dataset/utils/multiple_choice.py L402-405, L382-383).
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ _ANSWER_IS = re.compile(r"(?i)(?:correct\s+)?answer\s+is\s+\**([ABCD])\**")
 
 
 def chosen_option(answer: str, options: Mapping[str, str]) -> str | None:
-    """An option's letter, `NO_OPTION`, or None if the answer cannot be read. VLMEvalKit utils/matching_util.py L124-127."""
+    """An option's letter, `NO_OPTION`, or None if the answer cannot be read (VLMEvalKit utils/matching_util.py
+    L124-127)."""
     return option_by_letter(answer, options) or option_by_text(answer, options)
 
 
 def option_by_letter(answer: str, options: Mapping[str, str]) -> str | None:
     """The letter said, if it is exactly one.
 
-    VLMEvalKit utils/matching_util.py L21-70, in this order:
+    VLMEvalKit utils/matching_util.py L18-61, in this order:
 
     1. one of four known refusals anywhere -> `NO_OPTION`;
     2. marks become blanks; if exactly one option letter is a word of its own (capital, however often) and its *first*
@@ -58,7 +59,7 @@ def option_by_letter(answer: str, options: Mapping[str, str]) -> str | None:
 def option_by_text(answer: str, options: Mapping[str, str]) -> str | None:
     """The only option whose text the answer holds, case ignored; None if several or none do.
 
-    VLMEvalKit utils/matching_util.py L106-121. An answer longer than twice all option texts together is not searched.
+    VLMEvalKit utils/matching_util.py L107-121. An answer longer than twice all option texts together is not searched.
     """
     lowered = answer.lower()
     if len(lowered) > 2 * sum(len(text) for text in options.values()):

@@ -1,4 +1,4 @@
-"""Benchmarks that one rule on answer and gold scores: those of `llava-tiny`, through the same classes as the eight."""
+"""Benchmarks scored by one rule on answer and gold: those of `llava-tiny`, through the same classes as the eight."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ class PlainBenchmark(Benchmark):
     md5 = ""
 
     def __init__(self, name: str) -> None:
-        self.name = name  # type: ignore[misc]  # one class for several names
+        super().__init__()
+        self.name = name
         self._rule = PLAIN[name]
 
     def score(self, item: BenchmarkItem, prediction: str) -> ItemScore:

@@ -20,8 +20,8 @@ _SELECT = "Please select the correct answer from the options above."
 def choice_prompt(style: PromptStyle, question: str, hint: str, options: Mapping[str, str]) -> str:
     """The text of a multiple-choice question; without options, of an open one among them (MMMU).
 
-    ``dataset``: VLMEvalKit dataset/image_mcq.py L212-247. ``llava``: vlm/llava/llava.py L86-124.
-    ``qwen2-vl``: vlm/qwen2_vl/prompt.py L54-126.
+    ``dataset``: VLMEvalKit dataset/image_mcq.py L212-247. ``llava``: vlm/llava/llava.py L86-126.
+    ``qwen2-vl``: vlm/qwen2_vl/prompt.py L58-125.
     """
     lettered = [f"{letter}. {text}" for letter, text in options.items()]
     if style == "llava":
@@ -41,14 +41,14 @@ def choice_prompt(style: PromptStyle, question: str, hint: str, options: Mapping
 def yes_no_prompt(style: PromptStyle, question: str) -> str:
     """The text of a yes/no question: bare, but for ``qwen2-vl`` (vlm/qwen2_vl/prompt.py L127-141).
 
-    VLMEvalKit dataset/image_yorn.py L33-39 asks HallusionBench's questions as they are, so that a model that does not
+    VLMEvalKit dataset/image_yorn.py L31-39 asks HallusionBench's questions as they are, so that a model that does not
     say yes or no is unscored.
     """
     return f"{question} Please answer yes or no." if style == "qwen2-vl" else question
 
 
 def open_prompt(style: PromptStyle, question: str, *, short: bool = True) -> str:
-    """The text of an open question: bare, but for ``qwen2-vl`` (vlm/qwen2_vl/prompt.py L38-42, L143-157).
+    """The text of an open question: bare, but for ``qwen2-vl`` (vlm/qwen2_vl/prompt.py L26-42, L143-157).
 
     Args:
         short: whether ``qwen2-vl`` asks for a short answer; its wrapper does so for all but MMVet.
@@ -66,8 +66,8 @@ def images_first(text: str, images: int) -> tuple[int | str, ...]:
 def images_in_place(text: str, images: int, where: str) -> tuple[int | str, ...]:
     """Images where the text says `<image N>`, N from 1; all of them first if it says so nowhere.
 
-    VLMEvalKit dataset/image_mcq.py L515-540. An image named twice is shown twice, one never named is not shown; an empty piece of
-    text stays, since pieces are later joined by line breaks.
+    VLMEvalKit dataset/image_mcq.py L514-540. An image named twice is shown twice, one never named is not shown; an
+    empty piece of text stays, since pieces are later joined by line breaks.
 
     Raises:
         AssetsInvalid: an image is named that the row does not have.

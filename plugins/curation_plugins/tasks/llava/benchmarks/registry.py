@@ -27,24 +27,22 @@ PUBLIC: tuple[type[Benchmark], ...] = (
 )
 """The eight, in the order of the tables."""
 
-GRADED = tuple(kind.name for kind in PUBLIC if kind.graded)
+GRADED = tuple(kind.name for kind in PUBLIC if kind.judge_role == "grades")
 """Those left out of the headline without judge."""
 
 
 def benchmark(name: str, judge: Judge | None = None) -> Benchmark:
     """The benchmark of that name, one of the eight or one of `llava-tiny`'s.
 
+    Args:
+        judge: for those that a judge grades or helps to read; without it these are unscored or read by rule.
+
     Raises:
         UnknownName: there is none.
     """
-    if name == MathVista.name:
-        return MathVista(judge)
-    for graded in (MMVet, LLaVABench):
-        if name == graded.name:
-            return graded(judge)
-    for exact in (OCRBench, HallusionBench, MMMU, MMStar, MMBench):
-        if name == exact.name:
-            return exact()
+    for kind in PUBLIC:
+        if kind.name == name:
+            return kind(judge)
     if name in PLAIN:
         return PlainBenchmark(name)
     known = ", ".join([*(kind.name for kind in PUBLIC), *sorted(PLAIN)])

@@ -144,7 +144,7 @@ class Headline(Frozen):
     with_judge: float | None
     """Over all benchmarks; None if one has no score."""
     without_judge: float | None
-    """Over those that never need a judge's opinion (`Benchmark.graded` is False)."""
+    """Over those whose scores are not a judge's opinion (`Benchmark.judge_role` is not ``grades``)."""
     missing: tuple[str, ...] = ()
     """Benchmarks without a score."""
 
@@ -165,7 +165,7 @@ def headline(scores: Sequence[BenchmarkScore], graded: Iterable[str], reading: R
 
 
 def _read(score: BenchmarkScore, reading: Reading) -> float | None:
-    return score.value if reading == "standard" else getattr(score, reading)  # type: ignore[no-any-return]
+    return {"standard": score.value, "as_wrong": score.as_wrong, "left_out": score.left_out}[reading]
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

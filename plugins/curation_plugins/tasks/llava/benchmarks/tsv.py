@@ -1,8 +1,8 @@
 """Benchmark files: tab-separated, one row an item, images inside as base64.
 
-The layout is VLMEvalKit's (dataset/image_base.py L146-294): `index`, `image`, `question`, `answer`, options `A`, `B` …,
-`hint`, `category`, `l2-category`, `split` and columns of a benchmark's own. Files are written by pandas: fields that hold
-tabs, line breaks or quotes are quoted, quotes inside doubled.
+The layout is VLMEvalKit's (dataset/image_base.py L146-294): `index`, `image`, `question`, `answer`, options `A`, `B`
+and on, `hint`, `category`, `l2-category`, `split` and columns of a benchmark's own. Files are written by pandas:
+fields that hold tabs, line breaks or quotes are quoted, quotes inside doubled.
 
 A row may be many megabytes, a file gigabytes: rows are read one at a time, and nothing is read before the file's hash
 was found right.
