@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import struct
 import threading
@@ -99,7 +100,7 @@ class Line:
 
     def reset(self) -> None:
         self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._connection.close()
+        os.close(self._connection.detach())  # a file made from it would keep it open
 
     def hung_up(self, seconds: float = 5.0) -> bool:
         """Whether the gateway closes its end in that time."""
@@ -226,6 +227,16 @@ class GatewayBench:
     def still_serves(self) -> bool:
         with self.client() as client:
             return client.head("/api/hello").status_code == 200
+
+
+def read_past(connection: socket.socket, mark: bytes) -> bytes:
+    """Everything up to the piece that ends the mark."""
+    got = b""
+    while mark not in got:
+        piece = connection.recv(65536)
+        assert piece, got
+        got += piece
+    return got
 
 
 def read_all(connection: socket.socket) -> bytes:

@@ -24,7 +24,7 @@
 | ``agent-continued`` | it stopped early and goes on in the same conversation | ``why``, ``iterations_left`` |
 | ``agent-over`` | its part of the run is over, after its last turn | |
 | ``model-call`` | a request to the model is through; ``model/`` has it | ``id``, ``outcome``, ``tokens``, … |
-| ``model-refusals`` | requests, and connections with none, that the gateway refused and only counted | ``not_recorded`` |
+| ``model-refusals`` | requests and empty connections that the gateway refused and only counted | ``not_recorded`` |
 | ``gateway-error`` | the gateway failed on a request; ``server.log`` has it | ``error`` |
 | ``resumed`` | another process went on | |
 | ``headline-started`` / ``headline-seed`` | | ``attempt`` / ``seed`` |

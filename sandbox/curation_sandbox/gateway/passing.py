@@ -98,9 +98,12 @@ class Passing:
 
     async def _pieces(self, body: AsyncIterator[bytes], reader: UsageReader) -> AsyncIterator[bytes]:
         size = 0
+        end: float | None = None
         while True:
+            if reader.finished and end is None:
+                end = asyncio.get_running_loop().time() + TAIL_SECONDS
             try:
-                async with asyncio.timeout(TAIL_SECONDS if reader.finished else None):
+                async with asyncio.timeout_at(end):
                     piece = await anext(body)
             except (StopAsyncIteration, TimeoutError):
                 return

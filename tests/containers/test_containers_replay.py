@@ -1,0 +1,74 @@
+"""Replays of an agent without a model: recorded feedback, no training, a verdict that is not taken for granted."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+from harness_command import Harness, launch_options, slow
+
+from curation_harness.errors import INTERRUPTED, RerunDiffers
+
+pytestmark = pytest.mark.containers
+
+SUBMIT = """
+import os, random, time
+rows = {rows}
+open("rows.txt", "w").write("\\n".join(map(str, rows)))
+os.makedirs("policy", exist_ok=True); open("policy/policy.py", "w").write("# some rows")
+code, reply = curate("submit", "rows.txt", "--policy", "policy", "--note", "some")
+print(curate("wait", "1", "--timeout", "60"), flush=True)
+time.sleep({seconds})
+"""
+
+
+@pytest.fixture
+def harness(tmp_path: Path, cache: Path) -> Harness:
+    return Harness(tmp_path, cache)
+
+
+def launch(harness: Harness, rows: str, seconds: float = 0) -> None:
+    program = harness.program(SUBMIT.format(rows=rows, seconds=seconds))
+    done = harness.run(*launch_options("--iterations", "1", *slow(0), *program))
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_same_submissions_are_equal_and_nothing_is_trained_again(harness):
+    launch(harness, "range(20)")
+    for number in (1, 2):
+        replayed = harness.run("rerun", "r", "--replay", "--json")
+        assert replayed.returncode == 0, replayed.stderr
+        assert json.loads(replayed.stdout)["verdict"] == "equal"
+        assert (harness.runs / "r" / "reruns" / f"{number:03d}-replay.json").is_file()
+    made = harness.runs / "r" / "reruns" / "001-replay" / "r"
+    (attempt,) = harness.summary().attempts
+    assert f"{attempt.public.mean:.4f}"[:6] in (made / "agent.log").read_text()
+    kinds = [json.loads(line)["kind"] for line in (made / "events.jsonl").read_text().splitlines()]
+    assert "attempt-scored" in kinds
+    assert "worker" not in kinds
+
+
+def test_a_policy_that_draws_without_a_seed_differs(harness):
+    launch(harness, "random.sample(range(200), 20)")
+    replayed = harness.run("rerun", "r", "--replay")
+    assert replayed.returncode == RerunDiffers.exit_code, replayed.stderr
+    assert "submission 1: rows differ, policy equal" in replayed.stdout
+    assert "verdict: differs" in replayed.stdout
+
+
+def test_a_replay_that_was_interrupted_or_killed_says_nothing_and_is_in_nobodys_way(harness):
+    launch(harness, "range(20)", seconds=5)
+    reruns = harness.runs / "r" / "reruns"
+    for end, code in ((signal.SIGINT, INTERRUPTED), (signal.SIGKILL, -signal.SIGKILL)):
+        replay = harness.start("rerun", "r", "--replay")
+        harness.wait_for("reruns/001-replay/r/events.jsonl", "attempt-scored", replay)
+        replay.send_signal(end)
+        told, _ = replay.communicate(timeout=60)
+        assert replay.returncode == code, told
+        assert list(reruns.glob("*.json")) == []
+    done = harness.run("rerun", "r", "--replay")
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in reruns.glob("*.json")] == ["002-replay.json"]
+    assert str(reruns) not in Path("/proc/mounts").read_text()
