@@ -74,20 +74,24 @@ class ModelDesk:
         return denied.message
 
     def finished(self, exchange: Exchange) -> None:
-        if exchange.outcome in ("refused", "budget"):
-            self._keep_refusal(exchange)
-            return
+        try:
+            if exchange.outcome in ("refused", "budget"):
+                self._keep_refusal(exchange)
+            else:
+                self._keep(exchange)
+        finally:
+            if exchange.sent is not None:  # it was admitted
+                with self._lock:
+                    self._open = max(0, self._open - 1)
+
+    def _keep(self, exchange: Exchange) -> None:
         dollars = None
         if exchange.usage is not None and exchange.model is not None:
             dollars = self._prices.dollars(exchange.model, exchange.usage, exchange.began)
-        try:
-            entry = self._log.append(exchange, self.turn, dollars)
-            if not entry.counted:
-                return
-            self._record.events.append("model-call", **call_event(entry))
-        finally:
-            with self._lock:
-                self._open = max(0, self._open - 1)
+        entry = self._log.append(exchange, self.turn, dollars)
+        if not entry.counted:
+            return
+        self._record.events.append("model-call", **call_event(entry))
         with self._lock:
             self._spent = self._spent.plus(entry.tokens, entry.dollars or 0.0)
             self._failed_last = exchange.outcome in ("provider-error", "cut", "ours")

@@ -19,7 +19,7 @@ from curation_plugins.tasks.llava.benchmarks.tsv import TsvFile
 def png(colour: int, size: int = 24) -> bytes:
     """A small image of one colour; another number is another image."""
     buffer = io.BytesIO()
-    shade = (colour * 37 % 256, colour * 91 % 256, colour % 256)
+    shade = (colour % 256, colour // 256 % 256, 128)
     Image.new("RGB", (size, size), shade).save(buffer, "PNG")
     return buffer.getvalue()
 

@@ -109,3 +109,4 @@ def test_only_what_went_to_the_provider_counts(tmp_path: Path):
         "client-gone": True,
     }
     assert not log.append(exchange(9, kind="count"), 1, None).counted
+    assert not log.append(exchange(10, outcome="client-gone", sent=None), 1, None).counted

@@ -145,3 +145,21 @@ def test_a_full_disk_costs_no_request(open_loop, monkeypatch):
                 with pytest.raises(OSError, match="no space"):
                     desk.finished(exchange(id))
         spend(desk, 4)
+
+
+def test_hanging_up_before_a_request_is_whole_makes_no_room_for_others(open_loop):
+    with open_loop("budgets.model_requests=2") as loop:
+        desk = ModelDesk(loop.record, PRICES)
+        assert desk.admit(ask(1)) is None
+        assert desk.admit(ask(2)) is None
+        for id in (3, 4, 5):
+            desk.finished(exchange(id, outcome="client-gone", sent=None, usage=None))
+        assert desk.admit(ask(6)) is not None
+
+
+def test_a_request_that_was_admitted_and_then_refused_frees_its_place(open_loop):
+    with open_loop("budgets.model_requests=1") as loop:
+        desk = ModelDesk(loop.record, PRICES)
+        assert desk.admit(ask(1)) is None
+        desk.finished(exchange(1, outcome="refused", usage=None))
+        assert desk.admit(ask(2)) is None

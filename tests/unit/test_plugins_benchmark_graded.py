@@ -102,8 +102,11 @@ def test_what_the_judge_is_given(tmp_path: Path) -> None:
         LLaVABench(_judge(fake, tmp_path)).score(WILD, "A harbour.")
     assert fenced(fake.requests[0]) == {"QUESTION": "What is x?", "REFERENCE": "-1 AND -5", "ANSWER": "x = -1\nor so"}
     assert fenced(fake.requests[1]) == {
-        "IMAGE DESCRIPTION": "A town.", "QUESTION": "Describe.", "ASSISTANT 1": "A city.", "ASSISTANT 2": "A harbour.",
-    }  # fmt: skip
+        "IMAGE DESCRIPTION": "A town.",
+        "QUESTION": "Describe.",
+        "ASSISTANT 1": "A city.",
+        "ASSISTANT 2": "A harbour.",
+    }
 
 
 def _obedient(body: dict[str, Any]) -> str:
@@ -141,8 +144,7 @@ def test_attack_an_answer_that_knows_the_fence_of_another_answer(tmp_path: Path)
     with serving(_obedient) as fake:
         assert MMVet(_judge(fake, tmp_path)).score(VET, forged).value == 0.0
     [request] = fake.requests
-    assert forged in request["messages"][1]["content"]
-    assert f"<<<{code} A" not in request["messages"][0]["content"], "the code changes with the text"
+    assert f"{code}>>>" in fenced(request)["ANSWER"], "the code changes with the text, so the old one closes nothing"
 
 
 @pytest.mark.parametrize(
@@ -168,7 +170,7 @@ def test_attack_an_answer_of_half_characters(tmp_path: Path) -> None:
 
 def test_mathematics_in_an_answer_stays_readable() -> None:
     text, _ = fence({"ANSWER": "a < b, 3<4, x[1] = 2, if a<=b"})
-    assert "a < b, 3< 4, x[1] = 2, if a<=b" in text or "a < b, 3<4, x[1] = 2, if a<=b" in text
+    assert "a < b, 3<4, x[1] = 2, if a<=b" in text
 
 
 def _vet_rows() -> list[dict[str, Any]]:

@@ -147,6 +147,12 @@ def test_a_key_that_is_not_set_is_said_before_anything_is_asked(
         Judge(JudgeConfig(model="m", base_url="http://127.0.0.1:9/v1", key_variable="JUDGE_KEY"), tmp_path)
 
 
+@pytest.mark.parametrize("address", ["", "127.0.0.1:8001/v1", "ftp://host/v1", "http:///v1"])
+def test_an_address_that_is_none_is_refused_at_once(address: str) -> None:
+    with pytest.raises(ValueError, match="base_url"):
+        JudgeConfig(model="m", base_url=address)
+
+
 def test_where_the_judge_is_reached_is_no_part_of_its_identity() -> None:
     one = JudgeConfig(model="m", base_url="http://a/v1")
     other = JudgeConfig(model="m", base_url="http://b/v1", concurrency=1, timeout=1)

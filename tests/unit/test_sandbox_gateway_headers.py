@@ -22,7 +22,8 @@ def test_only_named_headers_go_to_the_provider() -> None:
     }
     sent, changes = headers.for_provider(given, Wire.MESSAGES, stream=True)
     assert set(sent) == {"content-type", "accept", "user-agent", "anthropic-version", "anthropic-beta"}
-    assert sent["user-agent"].startswith("curation-harness/") and changes == []
+    assert sent["user-agent"].startswith("curation-harness/")
+    assert changes == []
     for wire in (Wire.RESPONSES, Wire.CHAT):
         assert set(headers.for_provider(given, wire, stream=False)[0]) == {"content-type", "accept", "user-agent"}
 

@@ -75,7 +75,7 @@ class ExchangeEntry(Entry):
     @property
     def counted(self) -> bool:
         """Whether it is one of the run's requests to the model: it went to the provider and spent budget."""
-        return self.kind == "generate" and self.outcome not in ("refused", "budget")
+        return self.kind == "generate" and self.sent is not None and self.outcome not in ("refused", "budget")
 
     @property
     def tokens(self) -> int:

@@ -140,8 +140,8 @@ def _unzstd(packed: bytes) -> Iterator[bytes]:
         if reader.eof:
             raise EOFError("something follows it")
         yield reader.decompress(packed[start : start + _ZSTD_STEP])
-    if not reader.eof:
-        raise EOFError("it is cut off")
+    if not reader.eof or reader.unused_data:
+        raise EOFError("it is cut off, or something follows it")
 
 
 def parse(body: bytes) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any
 
 _LONGEST = 12_000
 """Characters of one fenced text: over twice what 1,024 tokens of English make."""
-_MARKUP = re.compile(r"<(?=[|/!\w｜])")
+_MARKUP = re.compile(r"<(?=[|/!A-Za-z_｜])")
 _BRACKETS = re.compile(r"\[(?=/?(?:INST|SYS|AVAILABLE_TOOLS|TOOL_))")
 _THOUGHT = "</think>"
 _BLOCK = re.compile(r"\A```(?:json)?\s*\n(.*?)\n?```\Z", re.DOTALL)

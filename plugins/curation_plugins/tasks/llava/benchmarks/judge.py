@@ -49,7 +49,7 @@ class JudgeConfig(Frozen):
     """Of a reply, its reasoning included."""
     extra: Mapping[str, Any] = {}
     """Further fields of the request, such as `chat_template_kwargs`."""
-    base_url: str = Field(min_length=1)
+    base_url: str = Field(pattern=r"^https?://[^\s/]+")
     """Up to and including `/v1`."""
     key_variable: str | None = None
     """Environment variable that holds the API key; none for a server without keys."""
