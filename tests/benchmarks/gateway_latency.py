@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=300)
     parser.add_argument("--litellm", metavar="PYTHON", help="interpreter that has litellm[proxy]")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="curation-bench-") as folder, parties(Path(folder), given.litellm) as ways:
+    with tempfile.TemporaryDirectory(prefix="curation-bench-") as bench, parties(Path(bench), given.litellm) as ways:
         for way in ways:
             for _ in range(20):
                 way.ask(events=5, pause=0.0)
@@ -76,7 +76,8 @@ class Way:
     def ask(self, *, events: int, pause: float) -> Answer:
         body = request_body(events, pause)
         began = time.monotonic()
-        self.connection.request("POST", self.path, body, {"content-type": "application/json", "authorization": "Bearer x"})
+        headers = {"content-type": "application/json", "authorization": "Bearer x"}
+        self.connection.request("POST", self.path, body, headers)
         reply = self.connection.getresponse()
         if reply.status != 200:
             raise SystemExit(f"{self.name}: HTTP {reply.status} {reply.read(500)!r}")
@@ -108,7 +109,8 @@ def _resident(pid: int) -> int:
 
 def request_body(events: int, pause: float) -> bytes:
     """A conversation; the provider reads its orders from the last message."""
-    turns = [{"role": "user", "content": "what the pool looks like, line by line; " * 25} for _ in range(BODY_BYTES // 1030)]
+    turn = {"role": "user", "content": "what the pool looks like, line by line; " * 25}
+    turns = [turn] * (BODY_BYTES // len(json.dumps(turn)))
     order = json.dumps({"events": events, "pause": pause})
     messages = [*turns, {"role": "user", "content": order}]
     return json.dumps({"model": "big", "stream": True, "messages": messages}).encode()
@@ -195,11 +197,12 @@ def report(ways: list[Way], repeat: int) -> None:
     direct = ways[0]
     rows = [head]
     for way in ways:
+        added = [_at(way.firsts, percent) - _at(direct.firsts, percent) for percent in (50, 99)]
         rows.append(
             (
                 way.name,
                 _both(way.firsts),
-                f"{_at(way.firsts, 50) - _at(direct.firsts, 50):.2f} / {_at(way.firsts, 99) - _at(direct.firsts, 99):.2f}",
+                f"{added[0]:.2f} / {added[1]:.2f}",
                 _both(way.wholes),
                 f"{statistics.median(way.wholes) / statistics.median(direct.wholes):.2f}",
                 _both(way.lags),
@@ -208,8 +211,8 @@ def report(ways: list[Way], repeat: int) -> None:
         )
     measuring.table(rows)
     for way in ways[1:3]:
-        added = _at(way.firsts, 50) - _at(direct.firsts, 50)
-        measuring.verdict(f"added to the first byte at p50, {way.name}, ms", added, AIM_MS, at_most=True)
+        more = _at(way.firsts, 50) - _at(direct.firsts, 50)
+        measuring.verdict(f"added to the first byte at p50, {way.name}, ms", more, AIM_MS, at_most=True)
 
 
 def _at(values: Sequence[float], percent: int) -> float:

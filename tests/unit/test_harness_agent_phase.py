@@ -297,7 +297,9 @@ class Gateway:
 @pytest.fixture
 def desk(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The model's desk, as the phase sees it."""
-    seen = SimpleNamespace(denied=None, provider_failed=False, first_id=1, turn=0, close=lambda: None)
+    seen = SimpleNamespace(
+        denied=None, provider_failed=False, first_id=1, turn=0, close=lambda: None, turned_away=lambda: None
+    )
     monkeypatch.setattr(agent_phase, "ModelDesk", lambda record, prices: seen)
     monkeypatch.setattr(agent_phase, "GatewayServer", Gateway)
     return seen
