@@ -114,6 +114,7 @@ def _config(app: ASGIApp, limits: Limits, on_turned_away: Callable[[], None] | N
         loop="asyncio",
         lifespan="off",
         log_config=None,
+        proxy_headers=False,
         # What uvicorn logs is what the agent sends; failures of ours go to on_error.
         log_level="critical",
         access_log=False,

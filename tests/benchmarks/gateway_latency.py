@@ -1,12 +1,13 @@
 """What the model gateway adds to a request: latency to the first byte and to the whole reply, lag of streamed events,
 memory.
 
-    python tests/benchmarks/gateway_latency.py [--repeat 300] [--litellm PYTHON]
+    python tests/benchmarks/gateway_latency.py [--repeat 300] [--body 100000] [--litellm PYTHON]
 
 One made-up provider, four ways to it, in turns within one run: direct; the gateway's Unix socket; the relay of
 ``start.py`` in front of it, as an agent has it; the LiteLLM proxy (PYTHON is the interpreter of an environment with
 ``litellm[proxy]``). Each is a process of its own, each way keeps one connection open. The request is a streamed chat
-completion of 100 KB, as in the middle of an agent's work; the gateway filters it and writes it into a record.
+completion, by default of 100 KB, as in the middle of an agent's work; the gateway filters it and writes it into a
+record.
 
 Events carry the time at which the provider sent them; lag is from then to the client's having read them.
 """
@@ -33,25 +34,28 @@ import gateway_parties
 import measuring
 
 AIM_MS = 2.0
-BODY_BYTES = 100_000
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repeat", type=int, default=300)
+    parser.add_argument("--body", type=int, default=100_000, help="bytes of a request, about")
     parser.add_argument("--litellm", metavar="PYTHON", help="interpreter that has litellm[proxy]")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="curation-bench-") as bench, parties(Path(bench), given.litellm) as ways:
+        warm_up, whole, slow = (
+            request_body(given.body, events, pause) for events, pause in ((5, 0.0), (50, 0.0), (25, 0.02))
+        )
         for way in ways:
             for _ in range(20):
-                way.ask(events=5, pause=0.0)
+                way.ask(warm_up)
         for _ in range(given.repeat):  # in turns, so that the machine's moods meet all of them
             for way in ways:
-                way.note(way.ask(events=50, pause=0.0))
+                way.note(way.ask(whole))
         for _ in range(max(3, given.repeat // 30)):
             for way in ways:
-                way.lags += way.ask(events=25, pause=0.02).lags
-        report(ways, given.repeat)
+                way.lags += way.ask(slow).lags
+        report(ways, given.repeat, len(whole))
 
 
 @dataclass
@@ -73,24 +77,24 @@ class Way:
     wholes: list[float] = field(default_factory=list)
     lags: list[float] = field(default_factory=list)
 
-    def ask(self, *, events: int, pause: float) -> Answer:
-        body = request_body(events, pause)
+    def ask(self, body: bytes) -> Answer:
         began = time.monotonic()
-        headers = {"content-type": "application/json", "authorization": "Bearer x"}
+        headers = {"content-type": "application/json", "authorization": f"Bearer {gateway_parties.CLIENT_KEY}"}
         self.connection.request("POST", self.path, body, headers)
         reply = self.connection.getresponse()
         if reply.status != 200:
             raise SystemExit(f"{self.name}: HTTP {reply.status} {reply.read(500)!r}")
         first = 0.0
-        lags, text = [], b""
+        lags, text, tail = [], b"", b""
         while piece := reply.read1():
             now = time.monotonic()
             first = first or now - began
+            tail = tail[-80:] + piece
             text += piece
             *done, text = text.split(b"\n\n")
             lags += [now - sent for sent in map(gateway_parties.sent_at, done) if sent is not None]
-        if len(lags) != events:
-            raise SystemExit(f"{self.name}: {len(lags)} of {events} events came")
+        if b"[DONE]" not in tail:
+            raise SystemExit(f"{self.name}: the reply broke off after {len(lags)} events")
         return Answer(first, time.monotonic() - began, lags)
 
     def note(self, answer: Answer) -> None:
@@ -107,10 +111,10 @@ def _resident(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def request_body(events: int, pause: float) -> bytes:
+def request_body(size: int, events: int, pause: float) -> bytes:
     """A conversation; the provider reads its orders from the last message."""
     turn = {"role": "user", "content": "what the pool looks like, line by line; " * 25}
-    turns = [turn] * (BODY_BYTES // len(json.dumps(turn)))
+    turns = [turn] * (size // len(json.dumps(turn)))
     order = json.dumps({"events": events, "pause": pause})
     messages = [*turns, {"role": "user", "content": order}]
     return json.dumps({"model": "big", "stream": True, "messages": messages}).encode()
@@ -152,8 +156,9 @@ def parties(folder: Path, litellm: str | None) -> Iterator[list[Way]]:
         yield ways
     finally:
         for process in started:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -190,9 +195,9 @@ def _answers(ready: str | int, process: subprocess.Popen[bytes], seconds: float 
 # -- the report --------------------------------------------------------------------------------------
 
 
-def report(ways: list[Way], repeat: int) -> None:
+def report(ways: list[Way], repeat: int, size: int) -> None:
     print(measuring.machine())
-    print(f"{repeat} requests of {BODY_BYTES // 1000} KB each way, in turns; milliseconds, p50 / p99\n")
+    print(f"{repeat} requests of {size / 1000:.0f} KB each way, in turns; milliseconds, p50 / p99\n")
     head = ("way", "first byte", "added", "whole reply (50 events)", "ratio", "lag of an event", "MiB")
     direct = ways[0]
     rows = [head]

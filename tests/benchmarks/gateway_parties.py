@@ -19,6 +19,8 @@ from curation_sandbox.gateway.http_source import HttpSource
 from curation_sandbox.gateway.server import LIMITS, GatewayServer
 from curation_sandbox.submit_guard import Limits
 
+CLIENT_KEY = "sk-client-0123456789"
+"""The LiteLLM proxy does not start without one; the gateway drops it."""
 START = Path(curation_sandbox.__file__).parent / "incontainer" / "start.py"
 
 
@@ -107,10 +109,12 @@ def relay(gateway_socket: str, port: int) -> None:
 
 def litellm_config(port: int) -> str:
     where = {"model": "openai/big", "api_base": f"http://127.0.0.1:{port}/v1", "api_key": "sk-bench-0123456789"}
-    settings = {"telemetry": False, "num_retries": 0}
-    return json.dumps(
-        {"model_list": [{"model_name": "big", "litellm_params": where}], "litellm_settings": settings}
-    )  # JSON is YAML
+    tree = {
+        "model_list": [{"model_name": "big", "litellm_params": where}],
+        "litellm_settings": {"telemetry": False, "num_retries": 0},
+        "general_settings": {"master_key": CLIENT_KEY},
+    }
+    return json.dumps(tree)  # which is YAML too
 
 
 def main(arguments: list[str]) -> None:

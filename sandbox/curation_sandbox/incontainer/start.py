@@ -166,7 +166,9 @@ async def relay(port: int, listening: threading.Event) -> None:
 async def serve(taken: socket.socket) -> None:
     """One connection, until the gateway has ended its side; if the gateway is gone it just ends."""
     try:
-        # asyncio sets TCP_NODELAY: else a small last piece would wait for the acknowledgement of the one before
+        # else a small last piece waits for the acknowledgement of the one before; asyncio does this by itself only
+        # for sockets whose protocol number is given, which an accepted one's is not
+        taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         reader, writer = await asyncio.open_connection(sock=taken, limit=PIECE)
     except OSError:
         taken.close()
