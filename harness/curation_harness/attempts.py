@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from curation_harness import feedback
+from curation_harness.checkpoints import KeptModels
 from curation_harness.record.models import AttemptResult, Scores, Timings, Truth
 from curation_harness.record.state import ledger
 from curation_harness.record.store import RunRecord
@@ -38,6 +39,10 @@ class AttemptRunner:
     state: Callable[[int, AttemptState], None]
     """Told when an attempt enters another state."""
 
+    @property
+    def checkpoints(self) -> KeptModels:
+        return KeptModels(self.record)
+
     def run(self, n: int) -> None:
         """Train, score and record attempt ``n``; a failure of ours is recorded as ours and refunded."""
         if self.stopping():
@@ -48,12 +53,15 @@ class AttemptRunner:
         began = time.monotonic()
         folder = record.attempt_folder(n)
         try:
-            trial = self.trials.run(folder / "selection.jsonl", record.spec.seeds.attempt, folder, self._progress(n))
+            selection, seed = folder / "selection.jsonl", record.spec.seeds.attempt
+            kept = self.checkpoints.place(n)
+            trial = self.trials.run(selection, seed, folder, self._progress(n), keep=kept)
         except WorkFailed as error:
             if not self.stopping():
                 self._failed(n, error)
             return
         self._scored(n, trial, time.monotonic() - began)
+        self.checkpoints.settle()
 
     def _progress(self, n: int) -> Progress:
         def tell(what: str, done: float) -> None:

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import psutil
 
+from curation_harness.checkpoints import at_once
 from curation_harness.errors import OptionInvalid, RunFolderUnusable
 from curation_harness.plan import Plan
+from curation_plugins import assets as task_assets
 from curation_sandbox.errors import DiskFull
 from curation_sandbox.spec import format_size, parse_size
 
@@ -30,14 +32,16 @@ def checks(plan: Plan) -> tuple[Check, ...]:
     limits, workers = plan.task.config.limits, plan.task.config.workers
     memory = limits.memory + parse_size(workers.memory)
     total = psutil.virtual_memory().total
-    wanted, free = _disk(plan)
+    wanted, free = run_bytes(plan), _free(plan.options.runs)
     return (
         Check(
             "memory",
             memory <= total,
             f"agent and one worker may use {format_size(memory)} of {format_size(total)}",
         ),
-        Check("disk", wanted <= free, f"volumes may use {format_size(wanted)} of {format_size(free)} free"),
+        Check(
+            "disk", wanted <= free, f"volumes and models may use {format_size(wanted)} of {format_size(free)} free"
+        ),
         Check("processors", limits.cpus <= _cpus(), f"the agent may use {limits.cpus:g} of {_cpus()}"),
     )
 
@@ -56,13 +60,13 @@ def require(plan: Plan) -> None:
             f"limits.cpus is {limits.cpus:g}, and this machine has {_cpus()} processors",
             hint=f"For this run: --set limits.cpus={_cpus()}",
         )
-    wanted, free = _disk(plan)
+    wanted, free = run_bytes(plan), _free(plan.options.runs)
     if wanted > free:
         raise DiskFull(
-            f"{plan.options.runs} has {format_size(free)} free; workspace and home of a run may use"
+            f"{plan.options.runs} has {format_size(free)} free; workspace, home and trained models of a run may use"
             f" {format_size(wanted)}",
-            hint="Free some disk space, name another disk with --run-dir, or lower limits.workspace_size and"
-            " limits.home_size with --set.",
+            hint="Free some disk space, name another disk with --run-dir, lower limits.workspace_size and"
+            " limits.home_size, or keep fewer models with checkpoints.keep (--set).",
         )
 
 
@@ -83,8 +87,15 @@ def _cpus() -> int:
     return psutil.cpu_count() or 1
 
 
-def _disk(plan: Plan) -> tuple[int, int]:
-    """Bytes that the volumes of a run may use, and bytes free where runs are kept."""
-    limits, runs = plan.task.config.limits, plan.options.runs
+def run_bytes(plan: Plan) -> int:
+    """Disk that a run may use, bytes: its volumes, and the models it has there at once. Selections are ids: no run
+    and no attempt has a copy of the pool."""
+    config = plan.task.config
+    model = plan.task.checkpoint_bytes(task_assets.folder(plan.options.cache, plan.task)) or 0
+    models = model * at_once(config.checkpoints, config.budgets.iterations)
+    return config.limits.workspace_size + config.limits.home_size + models
+
+
+def _free(runs: Path) -> int:
     existing = next(parent for parent in (runs, *runs.parents) if parent.exists())
-    return limits.workspace_size + limits.home_size, shutil.disk_usage(existing).free
+    return shutil.disk_usage(existing).free

@@ -17,6 +17,7 @@ from pydantic import JsonValue
 
 from curation_harness.agent_phase import AgentPhase
 from curation_harness.attempts import AttemptRunner, Attempts, RecordedAttempts
+from curation_harness.checkpoints import KeptModels
 from curation_harness.clock import AgentClock
 from curation_harness.handler import RunHandler
 from curation_harness.headline import HeadlineRunner
@@ -154,6 +155,7 @@ class RunLoop:
         """Put right what a killed process left: half-made folders, an acceptance without its event."""
         for torn in self.record.folder.glob("attempts/*/.trial-*"):
             shutil.rmtree(torn, ignore_errors=True)
+        KeptModels(self.record).settle()
         known = {event.data["n"] for event in self.record.events.of("accepted")}
         for submission in self.record.submissions():
             if submission.n not in known:  # its folder was published; the crash came before the event

@@ -35,11 +35,13 @@ class TrialRunner:
     assets: Path
     session: EngineSession
 
-    def run(self, selection: Path | None, seed: int, items: Path, progress: Progress) -> Trial:
+    def run(
+        self, selection: Path | None, seed: int, items: Path, progress: Progress, keep: Path | None = None
+    ) -> Trial:
         """Train on ``selection`` (none: the base model) and score both splits.
 
         The item results go to ``items/items-public.jsonl`` and ``items/items-sealed.jsonl``, each atomically. The
-        model is deleted afterwards.
+        model is moved into the new folder ``keep``, which must lie below ``items``, or deleted.
 
         Raises:
             WorkFailed: we failed, after the engine's own retry.
@@ -51,13 +53,18 @@ class TrialRunner:
             trained = time.monotonic()
             public = self._evaluate(model, "public", scratch, items, progress)
             sealed = self._evaluate(model, "sealed", scratch, items, progress)
+            evaluated = time.monotonic()
+            digest = model_digest(model) if model else ""
+            if keep is not None and model is not None:
+                keep.mkdir()
+                model.rename(keep / model.name)
             return Trial(
                 train=train,
-                model_digest=_digest(model) if model else "",
+                model_digest=digest,
                 public=public,
                 sealed=sealed,
                 train_seconds=trained - began,
-                evaluate_seconds=time.monotonic() - trained,
+                evaluate_seconds=evaluated - trained,
             )
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -97,7 +104,7 @@ class TrialRunner:
         return aggregate(scored)
 
 
-def _digest(model: Path) -> str:
+def model_digest(model: Path) -> str:
     """SHA-256 over a model's files: names and contents, in order of names."""
     total = hashlib.sha256()
     files = [model] if model.is_file() else sorted(path for path in model.rglob("*") if path.is_file())

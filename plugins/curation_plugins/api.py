@@ -106,6 +106,11 @@ class Task(ABC):
             truth=self.truth(assets),
         )
 
+    def checkpoint_bytes(self, assets: Path) -> int | None:
+        """About how many bytes one trained model takes on disk; none: too few to plan for. The task's files may not
+        be there yet."""
+        return None
+
     def references_file(self) -> Path | None:
         """A reference table that ships with the task (``harness references --export``); none by default."""
         return None

@@ -89,6 +89,14 @@ class HeadlineRules(Frozen):
     """Fresh training seeds of the sealed headline."""
 
 
+class Checkpoints(Frozen):
+    """Which trained models of a run stay on disk. The headline trains anew and keeps none."""
+
+    keep: Literal["best", "all", "none"] = "best"
+    """``best``: the model of the attempt with the highest public score so far; a better one replaces it. A run then
+    has at most two on disk, the kept one and the one in the making."""
+
+
 class TaskConfig(Frozen):
     """One task, as numbers. Prose for the agent is in ``brief.md`` beside the file."""
 
@@ -105,6 +113,7 @@ class TaskConfig(Frozen):
     limits: Limits = Limits()
     """Limits of the agent's container."""
     workers: WorkerLimits = WorkerLimits()
+    checkpoints: Checkpoints = Checkpoints()
     feedback: FeedbackRules = FeedbackRules()
     headline: HeadlineRules = HeadlineRules()
     benchmarks: tuple[str, ...] = Field(min_length=1)

@@ -11,6 +11,8 @@
 | ``attempt-started`` | its turn came | ``n`` |
 | ``attempt-scored`` | result written | ``n``, ``mean`` |
 | ``attempt-failed`` | we failed on it | ``n``, ``failure``, ``refunded`` |
+| ``checkpoint-kept`` | its trained model stays on disk | ``n``, ``bytes`` |
+| ``checkpoint-removed`` | its trained model was removed from disk, by the task's policy | ``n``, ``bytes`` |
 | ``worker`` | a worker was restarted or a job retried | ``what``, … |
 | ``server-error`` | the submit server failed on a request; ``server.log`` has it | ``error`` |
 | ``signal`` | a signal was computed | ``name``, ``rows``, ``seconds``, ``cached`` |
@@ -57,6 +59,8 @@ KINDS = frozenset(
         "attempt-started",
         "attempt-scored",
         "attempt-failed",
+        "checkpoint-kept",
+        "checkpoint-removed",
         "worker",
         "server-error",
         "signal",
