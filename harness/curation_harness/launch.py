@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from curation_harness import leftovers, machine, references, trajectory
+from curation_harness import leftovers, machine, references
 from curation_harness import plan as plans
 from curation_harness.errors import OptionInvalid, RecordInvalid
 from curation_harness.interruption import interruptible
@@ -25,6 +25,8 @@ from curation_harness.replay.verdict import Replay
 from curation_harness.rerun import Rerun, SubmissionRerunner
 from curation_harness.run import Parts, RunLoop
 from curation_harness.seat import Seat
+from curation_harness.trajectory.building import FILE as TRAJECTORY
+from curation_harness.trajectory.building import write as write_trajectory
 from curation_harness.trial import TrialRunner
 from curation_harness.watcher import Watcher
 from curation_plugins import assets as task_assets
@@ -173,9 +175,9 @@ def _drive(
 def _write_trajectory(record: RunRecord, registry: Registry, watcher: Watcher) -> None:
     """A by-product: what keeps it from being written is told, and costs the run nothing else."""
     try:
-        trajectory.write(record, registry.agents.get(record.spec.agent.name))
+        write_trajectory(record, registry.agents.get(record.spec.agent.name))
     except (RecordInvalid, OSError) as error:
-        watcher.step(f"no {trajectory.FILE} was written: {error}")
+        watcher.step(f"no {TRAJECTORY} was written: {error}")
 
 
 def _remove_leftovers(cache: Path) -> None:

@@ -14,10 +14,10 @@ from nat.atif.trajectory import Trajectory as Standard
 from scripted_moves import Spoken, ToolCall
 
 import made_records as made
-from curation_harness import trajectory
 from curation_harness.record.exchanges import ExchangeLog
 from curation_harness.record.store import RunRecord
-from curation_harness.trajectory import Trajectory
+from curation_harness.trajectory import building
+from curation_harness.trajectory.atif import Trajectory
 from curation_plugins.agents.shell import ShellAgent
 from curation_plugins.api import Agent
 from curation_sandbox.gateway.exchange import Chunk, Exchange, Usage
@@ -99,9 +99,9 @@ def valid(record: RunRecord, agent: Agent | None = None) -> Trajectory:
     """The written trajectory, held against the models of another maker."""
     if agent is not None:
         (record.folder / "native" / "turn-001").mkdir(parents=True, exist_ok=True)
-    path = trajectory.write(record, agent)
+    path = building.write(record, agent)
     Standard.model_validate_json(path.read_bytes())
-    found = trajectory.load(record)
+    found = building.load(record)
     assert found is not None
     return found
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import made_records as made
-from curation_harness.trajectory import build
+from curation_harness.trajectory.building import build
 from curation_sandbox.gateway.exchange import Usage
 from curation_sandbox.gateway.wires import Wire
 from made_conversations import (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from curation_harness.trajectory import Trajectory
+from curation_harness.trajectory.atif import Trajectory
 from made_conversations import NamedThreads, Traffic, lines
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "trajectory"

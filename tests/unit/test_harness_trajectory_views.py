@@ -12,10 +12,10 @@ from rich.console import Console
 
 import made_records as made
 from cli_bench import Cli
-from curation_harness import trajectory
 from curation_harness.errors import RecordInvalid
 from curation_harness.report.html import write_report
 from curation_harness.report.steps import StepsView
+from curation_harness.trajectory import building
 from made_conversations import Traffic, assistant, result, said, user
 
 HOSTILE = "".join(made.HOSTILE.values())
@@ -85,25 +85,25 @@ def test_show_steps_builds_what_was_not_written_and_reads_what_was(
     shown = harness(*arguments)
     assert shown.code == 0, shown.err
     assert "Look." in shown.out
-    assert not (traffic.record.folder / trajectory.FILE).exists(), "a command that shows writes nothing"
+    assert not (traffic.record.folder / building.FILE).exists(), "a command that shows writes nothing"
     built = harness(*arguments, "--json").out
     Standard.model_validate_json(built)
-    trajectory.write(traffic.record, None)
+    building.write(traffic.record, None)
     read = harness(*arguments, "--json").out
     assert json.loads(read) == json.loads(built)
 
 
 def test_a_damaged_trajectory_is_said_to_be_one(tmp_path: Path):
     traffic = Traffic(tmp_path)
-    path = trajectory.write(traffic.record, None)
+    path = building.write(traffic.record, None)
     path.write_text(path.read_text().replace("ATIF-v1.7", "ATIF-v9"))
     with pytest.raises(RecordInvalid, match=r"trajectory\.json"):
-        trajectory.load(traffic.record)
+        building.load(traffic.record)
 
 
 def test_the_report_shows_the_steps_and_runs_nothing_of_them(tmp_path: Path):
     traffic = hostile(tmp_path)
-    trajectory.write(traffic.record, None)
+    building.write(traffic.record, None)
     page = write_report(traffic.record, None, None).read_text()
     section = page[page.index('<section id="trajectory"') :]
     section = section[: section.index("</section>")]

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from curation_harness import trajectory
 from curation_harness.cli.options import a_run, as_json, find_run, load_registry, run_dir, runs_folder
 from curation_harness.console import stdout
 from curation_harness.record.state import best, status
@@ -18,6 +17,7 @@ from curation_harness.record.store import RunRecord, run_ids
 from curation_harness.record.summary import summarize
 from curation_harness.report.steps import StepsView
 from curation_harness.report.terminal import SummaryView
+from curation_harness.trajectory import building
 from curation_sandbox.errors import CurationError
 
 
@@ -81,10 +81,10 @@ def show(run: str, run_dir: Path | None, as_json: bool, steps: bool) -> None:
 
 
 def _show_steps(record: RunRecord, as_json: bool) -> None:
-    found = None if record.held() else trajectory.load(record)
+    found = None if record.held() else building.load(record)
     if found is None:
         used = record.spec.agent.name
-        found = trajectory.build(
+        found = building.build(
             record, next((agent for agent in load_registry().agents if agent.name == used), None)
         )
     if as_json:

@@ -21,7 +21,8 @@ from curation_harness.record.models import (
 from curation_harness.record.store import RunRecord
 from curation_harness.record.summary import AttemptLine, Summary, summarize
 from curation_harness.report.pool import Card, PoolView
-from curation_harness.trajectory import Trajectory, load
+from curation_harness.trajectory.atif import Trajectory
+from curation_harness.trajectory.building import load
 from curation_plugins import selection
 from curation_plugins.selection import Selection
 
