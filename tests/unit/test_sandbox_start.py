@@ -196,12 +196,9 @@ def script(tmp_path: Path) -> Any:
 
 @pytest.fixture
 def port(script: Any) -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        number = int(free.getsockname()[1])
-    listening = threading.Event()
-    threading.Thread(target=lambda: asyncio.run(script["relay"](number, listening)), daemon=True).start()
-    assert listening.wait(10)
-    return number
+    listener = socket.create_server(("127.0.0.1", 0), backlog=200)
+    threading.Thread(target=lambda: asyncio.run(script["relay"](listener)), daemon=True).start()
+    return int(listener.getsockname()[1])
 
 
 def connect(port: int) -> socket.socket:
@@ -290,5 +287,5 @@ def test_a_port_in_use_is_said(home: Path) -> None:
         number = other.getsockname()[1]
         done = run("--relay", str(number), "--", "echo", json.dumps("started"), home=home)
     assert done.returncode == 125
-    assert f"start: cannot listen on 127.0.0.1:{number}" in done.stderr
+    assert done.stderr == f"start: cannot listen on 127.0.0.1:{number}: Address already in use\n"
     assert done.stdout == ""

@@ -43,11 +43,12 @@ def main(arguments: list[str]) -> int:
             sys.stderr.write(f"start: the files cannot be put into HOME: {error.strerror}\n")
             return 125
     if given.relay is not None:
-        listening = threading.Event()
-        threading.Thread(target=lambda: asyncio.run(relay(given.relay, listening)), daemon=True).start()
-        if not listening.wait(10):
-            sys.stderr.write(f"start: cannot listen on 127.0.0.1:{given.relay}\n")
+        try:
+            listener = socket.create_server(("127.0.0.1", given.relay), backlog=QUEUE)
+        except OSError as error:
+            sys.stderr.write(f"start: cannot listen on 127.0.0.1:{given.relay}: {os.strerror(error.errno or 0)}\n")
             return 125
+        threading.Thread(target=lambda: asyncio.run(relay(listener)), daemon=True).start()
     return run(given.command)
 
 
@@ -141,26 +142,24 @@ def put_aside(folder: int, name: str) -> None:
 # -- the relay ---------------------------------------------------------------------------------------
 
 
-async def relay(port: int, listening: threading.Event) -> None:
-    """Pass every connection to ``127.0.0.1:port`` on to the gateway's socket, byte for byte."""
+async def relay(listener: socket.socket) -> None:
+    """Pass every connection on to the gateway's socket, byte for byte."""
     free = asyncio.Semaphore(CONNECTIONS)
     at_work: set[asyncio.Task[None]] = set()
     loop = asyncio.get_running_loop()
-    with socket.create_server(("127.0.0.1", port), backlog=QUEUE) as listener:
-        listener.setblocking(False)
-        listening.set()
-        while True:
-            await free.acquire()
-            try:
-                taken, _ = await loop.sock_accept(listener)
-            except OSError:  # no descriptors are left, or the peer is gone already
-                free.release()
-                await asyncio.sleep(0.05)
-                continue
-            task = asyncio.create_task(serve(taken))
-            at_work.add(task)
-            task.add_done_callback(at_work.discard)
-            task.add_done_callback(lambda done: free.release())
+    listener.setblocking(False)
+    while True:
+        await free.acquire()
+        try:
+            taken, _ = await loop.sock_accept(listener)
+        except OSError:  # no descriptors are left, or the peer is gone already
+            free.release()
+            await asyncio.sleep(0.05)
+            continue
+        task = asyncio.create_task(serve(taken))
+        at_work.add(task)
+        task.add_done_callback(at_work.discard)
+        task.add_done_callback(lambda done: free.release())
 
 
 async def serve(taken: socket.socket) -> None:
