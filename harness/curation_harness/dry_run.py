@@ -41,7 +41,8 @@ class Description:
         lines += [(f"{check.what} {'ok' if check.holds else 'MISSING'}", check.detail) for check in self.checks]
         width = max(len(name) for name, _ in lines)
         text = [f"{name:<{width}}  {value}".rstrip() for name, value in lines]
-        verdict = "Nothing was started." if self.fits else "This machine cannot hold the run as it is."
+        missing = [check.what for check in self.checks if not check.holds]
+        verdict = f"As it is, the run cannot start: {', '.join(missing)}." if missing else "Nothing was started."
         return "\n".join([*text, "", verdict])
 
 
@@ -77,8 +78,12 @@ def _image(name: str) -> Check:
     try:
         found = find_image(name)
     except CurationError as error:
-        return Check("image", False, str(error).replace("\n", " "))
+        return Check("image", False, _sentence(error))
     return Check("image", True, f"{name} {found.digest[:19]}")
+
+
+def _sentence(error: CurationError) -> str:
+    return f"{error.message}. {error.hint or ''}".strip().replace("\n", " ")
 
 
 def _model(plan: Plan) -> Iterator[Check]:
@@ -87,7 +92,7 @@ def _model(plan: Plan) -> Iterator[Check]:
     try:
         providers.require_models(plan.model, probe(providers.upstream(plan.model), plan.model.wire))
     except CurationError as error:
-        yield Check("model", False, str(error).replace("\n", " "))
+        yield Check("model", False, _sentence(error))
     else:
         yield Check("model", True, f"{plan.model.provider} answers at {plan.model.base_url}, the key is good")
 

@@ -13,9 +13,11 @@ import psutil
 from curation_harness.checkpoints import at_once
 from curation_harness.errors import OptionInvalid, RunFolderUnusable
 from curation_harness.plan import Plan
+from curation_harness.sandboxed import socket_like
 from curation_plugins import assets as task_assets
-from curation_sandbox.errors import DiskFull
+from curation_sandbox.errors import DiskFull, SocketPathTooLong
 from curation_sandbox.spec import format_size, parse_size
+from curation_sandbox.unix_server import require_short
 
 
 @dataclass(frozen=True)
@@ -43,16 +45,28 @@ def checks(plan: Plan) -> tuple[Check, ...]:
             "disk", wanted <= free, f"volumes and models may use {format_size(wanted)} of {format_size(free)} free"
         ),
         Check("processors", limits.cpus <= _cpus(), f"the agent may use {limits.cpus:g} of {_cpus()}"),
+        _sockets(),
     )
+
+
+def _sockets() -> Check:
+    place = socket_like()
+    try:
+        require_short(place)
+    except SocketPathTooLong as error:
+        return Check("sockets", False, f"{error.message}. {error.hint}")
+    return Check("sockets", True, f"in a folder like {place.parent}")
 
 
 def require(plan: Plan) -> None:
     """Refuse a run that could not even start here. Memory is not among the reasons: few runs use all they may.
 
     Raises:
-        DiskFull, OptionInvalid, RunFolderUnusable: nothing was made but the folders of runs and of the cache.
+        DiskFull, OptionInvalid, RunFolderUnusable, SocketPathTooLong: nothing was made but the folders of runs and
+            of the cache.
     """
     _try_writing(plan.options.runs, "a run", "Name a writable folder with --run-dir.")
+    require_short(socket_like())
     _try_writing(plan.options.cache, "the cache", "Name a writable folder in the variable CURATION_CACHE.")
     limits = plan.task.config.limits
     if limits.cpus > _cpus():

@@ -41,7 +41,10 @@ class ModelDesk:
         self._lock = threading.Lock()
         self._spent = ledger(record).model
         self._open = 0
-        self._refused = sum(entry.outcome in ("refused", "budget") for entry in self._log.entries())
+        self._refused = self._counts = 0
+        for entry in self._log.entries():
+            self._refused += entry.sent is None
+            self._counts += entry.sent is not None and entry.kind == "count"
         self._dropped = 0
         self._denied: str | None = None
         self._failed_last = False
@@ -64,9 +67,10 @@ class ModelDesk:
 
     def admit(self, ask: Ask) -> str | None:
         with self._lock:
-            denied = self._over_budget()
+            denied = self._over_budget(ask)
             if denied is None:
                 self._open += 1
+                self._counts += ask.kind == "count"
                 return None
         if self._denied is None:
             self._denied = denied.budget
@@ -75,7 +79,7 @@ class ModelDesk:
 
     def finished(self, exchange: Exchange) -> None:
         try:
-            if exchange.outcome in ("refused", "budget"):
+            if exchange.sent is None:  # refused, denied, or given up before its turn came
                 self._keep_refusal(exchange)
             else:
                 self._keep(exchange)
@@ -93,7 +97,7 @@ class ModelDesk:
             return
         self._record.events.append("model-call", **call_event(entry))
         with self._lock:
-            self._spent = self._spent.plus(entry.tokens, entry.dollars or 0.0)
+            self._spent = self._spent.plus(entry.tokens, entry.dollars)
             self._failed_last = exchange.outcome in ("provider-error", "cut", "ours")
 
     def turned_away(self) -> None:
@@ -107,11 +111,12 @@ class ModelDesk:
             self._record.events.append("model-refusals", not_recorded=self._dropped)
             self._dropped = 0
 
-    def _over_budget(self) -> Denied | None:
+    def _over_budget(self, ask: Ask) -> Denied | None:
         limits, spent = self._record.spec.task.budgets, self._spent
         if self._log.kept_bytes >= MAX_RECORD_BYTES:
             return _denied("model record", f"the record of the model's traffic has {MAX_RECORD_BYTES} bytes")
-        asked = spent.requests + self._open
+        # a count of tokens costs nothing, but a line of the record; so it has the same limit, by itself
+        asked = self._counts if ask.kind == "count" else spent.requests + self._open
         if limits.model_requests is not None and asked >= limits.model_requests:
             return _denied("model requests", f"all {limits.model_requests} requests to the model are spent")
         if limits.model_tokens is not None and spent.tokens >= limits.model_tokens:
@@ -126,7 +131,7 @@ class ModelDesk:
             if self._refused > KEPT_REFUSALS:
                 self._dropped += 1
                 return
-        shortened = dataclasses.replace(exchange, request=exchange.request[:KEPT_REFUSED_BYTES], sent=None)
+        shortened = dataclasses.replace(exchange, request=exchange.request[:KEPT_REFUSED_BYTES])
         self._log.append(shortened, self.turn, None)
 
 

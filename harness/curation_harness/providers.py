@@ -87,6 +87,8 @@ def choose(model: str | None, small: str | None, base_url: str | None, agent: Ag
         if agent.needs_model:
             raise OptionInvalid(f"agent {agent.name} needs a model: --model PROVIDER/NAME", hint=_EXAMPLES)
         return None
+    if not agent.wires:
+        raise OptionInvalid(f"agent {agent.name} uses no model", hint="Leave --model out.")
     provider, name = _split(model)
     wire = _shared_wire(agent, provider)
     return ModelUsed(
@@ -125,18 +127,21 @@ def require_models(used: ModelUsed, found: ProbeResult) -> None:
     for name in dict.fromkeys((used.name, used.small)):
         if name in found.models:
             continue
-        near = difflib.get_close_matches(name, found.models, n=3, cutoff=0.4) or sorted(found.models)[:5]
+        near = difflib.get_close_matches(name, found.models, n=3, cutoff=0.4)
+        some = ", ".join(near or sorted(found.models)[:5])
         raise ModelUnknown(
             f"provider {used.provider} ({used.base_url}) has no model {name!r}",
-            hint=f"Among its {len(found.models)} models: {', '.join(near)}.",
+            hint=f"Did you mean {some}?" if near else f"Among its {len(found.models)} models: {some}.",
         )
 
 
 def pins(used: ModelUsed, agent: Agent) -> ModelPins:
     """Which names the agent's program may ask for."""
     meant = {"main": used.name, "small": used.small}
+    wires = tuple(wire for wire in agent.wires if wire in PROVIDERS[used.provider].wires)
     models = tuple(dict.fromkeys((used.name, used.small)))
-    return ModelPins(models=models, aliases=tuple((pattern, meant[which]) for pattern, which in agent.aliases))
+    aliases = tuple((pattern, meant[which]) for pattern, which in agent.aliases)
+    return ModelPins(models=models, aliases=aliases, wires=wires)
 
 
 def key_of(provider: Provider, environment: Mapping[str, str] = os.environ) -> SecretStr | None:
@@ -198,8 +203,7 @@ def _same_provider(small: str, provider: Provider) -> str:
 
 
 def _shared_wire(agent: Agent, provider: Provider) -> Wire:
-    wires = agent.wires or provider.wires  # a program of the user's own may speak whatever the provider does
-    for wire in wires:
+    for wire in agent.wires:
         if wire in provider.wires:
             return wire
     able = [other.name for other in PROVIDERS.values() if set(other.wires) & set(agent.wires)]

@@ -18,6 +18,7 @@ from curation_sandbox import engine as engines
 from curation_sandbox.container import Container, ExitStatus
 from curation_sandbox.output_log import OutputLog
 from curation_sandbox.spec import POOL, ContainerSpec, Mount
+from curation_sandbox.submit_server import SOCKET_NAME
 from curation_sandbox.volumes import Volume
 
 CURATE = Path(curation_sandbox.__file__).parent / "incontainer" / "curate.py"
@@ -26,6 +27,8 @@ START = CURATE.with_name("start.py")
 """Starts an agent's program that has a model or files: one file, mounted read-only."""
 START_TARGET: Final = "/opt/curation/start.py"
 FILES: Final = "/opt/curation/files"
+_PREFIX: Final = "curation-"
+"""Of the folder of a run's sockets."""
 RELAY_PORT: Final = 8123
 """Where the gateway answers inside the container, on the loopback interface."""
 
@@ -152,6 +155,11 @@ class AgentBox:
         )
 
 
+def socket_like() -> Path:
+    """A path as long as those of a run's sockets, to be tried before there is a run."""
+    return Path(tempfile.gettempdir()) / f"{_PREFIX}12345678" / "s" / SOCKET_NAME
+
+
 class SocketFolder:
     """Folders of the run's own for its sockets and for files handed to the agent. A context manager.
 
@@ -162,7 +170,7 @@ class SocketFolder:
         self._closed: Path | None = None
 
     def __enter__(self) -> SocketFolder:
-        self._closed = Path(tempfile.mkdtemp(prefix="curation-"))  # mode 0700: other users of this machine stay out
+        self._closed = Path(tempfile.mkdtemp(prefix=_PREFIX))  # mode 0700: other users of this machine stay out
         self.path.mkdir(mode=0o755)
         self.files.mkdir(mode=0o755)
         return self

@@ -203,7 +203,7 @@ class Agent(ABC):
     summary: str
     """One line for ``harness agents``."""
     wires: ClassVar[tuple[Wire, ...]] = ()
-    """Wire formats its program speaks, the preferred first; empty: it uses no model of itself."""
+    """Wire formats its program speaks, the preferred first; empty: it uses no model, and ``--model`` is refused."""
     needs_model: ClassVar[bool] = False
     """Whether it cannot run without ``--model``."""
     aliases: ClassVar[tuple[tuple[str, Literal["main", "small"]], ...]] = ()

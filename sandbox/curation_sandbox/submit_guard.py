@@ -132,9 +132,10 @@ class Gate:
         if scope["type"] != "http":
             return
         await self._pace()
-        if _two_lengths(scope):
+        wrong = _TWO_LENGTHS if _two_lengths(scope) else self._too_long(scope)
+        if wrong:
             await send({"type": "http.response.start", "status": 400, "headers": _CLOSED})
-            await send({"type": "http.response.body", "body": error_body("bad-request", _TWO_LENGTHS)})
+            await send({"type": "http.response.body", "body": error_body("bad-request", wrong)})
             return
         exchange = _Exchange(scope, receive, send, self._limits)
         try:
@@ -143,6 +144,12 @@ class Gate:
             if not exchange.started:  # else the application reported and answered, and only then raised
                 self._on_error(traceback.format_exc())
                 await exchange.fail()
+
+    def _too_long(self, scope: Scope) -> str:
+        """h11 holds headers to their size only while they are incomplete; some come whole."""
+        size = len(scope["raw_path"]) + len(scope["query_string"])
+        size += sum(len(name) + len(value) for name, value in scope["headers"])
+        return _NO_REQUEST.format(self._limits.header_bytes) if size > self._limits.header_bytes else ""
 
     async def _pace(self) -> None:
         """Take a token of the bucket, waiting for it; the cap on connections bounds how many wait."""

@@ -84,12 +84,7 @@ class UnixServer:
                 await self._close()
 
     def _listen(self) -> socket.socket:
-        length = len(os.fsencode(self.path))
-        if length > _LONGEST_PATH:
-            raise SocketPathTooLong(
-                f"the path of a socket has {length} bytes, Linux allows {_LONGEST_PATH}: {self.path}",
-                hint="Set TMPDIR to a folder with a shorter path.",
-            )
+        require_short(self.path)
         folder = self.path.parent
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)
@@ -104,6 +99,18 @@ class UnixServer:
             raise
         self._identity = _identity(self.path)
         return listener
+
+
+def require_short(path: Path) -> None:
+    """Raises:
+    SocketPathTooLong: no Unix socket can have this path.
+    """
+    length = len(os.fsencode(path))
+    if length > _LONGEST_PATH:
+        raise SocketPathTooLong(
+            f"the path of a socket has {length} bytes, Linux allows {_LONGEST_PATH}: {path}",
+            hint="Set TMPDIR to a folder with a shorter path.",
+        )
 
 
 def _config(app: ASGIApp, limits: Limits, on_turned_away: Callable[[], None] | None) -> uvicorn.Config:

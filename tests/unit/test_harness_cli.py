@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from cli_bench import CONTROL, Cli, fake_engine, make_cli
 from curation_harness.cli import COMMANDS
 from curation_harness.record.store import run_ids
 from curation_sandbox import __version__, reaper
+from curation_sandbox.errors import SocketPathTooLong
 
 HARNESS = [sys.executable, "-m", "curation_harness"]
 
@@ -120,10 +122,33 @@ def test_a_dry_run_says_what_does_not_fit_and_fails(cli: Cli, monkeypatch: pytes
     told = cli(*options)
     assert told.code == 1
     assert told.out.count("MISSING") == 2
+    assert "the run cannot start: processors, image." in told.out
     assert "of 5000" not in told.out
     tree = json.loads(cli(*options, "--json").out)
     assert [check["what"] for check in tree["checks"] if not check["holds"]] == ["processors", "image"]
     assert tree["fits"] is False
+
+
+def test_a_temporary_folder_too_deep_for_sockets_is_told_before_anything_is_made(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    deep = tmp_path / ("d" * 90)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    told = cli("launch", "--dry-run", "--task", "probe", "--agent", "nop")
+    assert told.code == 1
+    assert "sockets MISSING" in told.out
+    assert "TMPDIR" in told.out
+    told = cli("launch", "--task", "probe", "--agent", "nop")
+    assert told.code == SocketPathTooLong.exit_code
+    assert "Set TMPDIR to a folder with a shorter path." in told.err
+    assert not list(cli.runs.glob("*probe*"))
+
+
+def test_replay_and_submissions_at_once_are_refused_and_none_is_dropped(cli: Cli) -> None:
+    told = cli("rerun", "hostile", "--replay", "--submissions")
+    assert told.code == 2
+    assert "each is a command of its own" in told.err
 
 
 # -- completion ------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 
 import pytest
@@ -109,10 +110,35 @@ def test_a_flood_of_refused_requests_fills_no_disk(open_loop, monkeypatch):
         assert not loop.record.events.of("model-call")
 
 
+def test_a_flood_of_requests_given_up_before_they_were_sent_fills_no_record(open_loop, monkeypatch):
+    monkeypatch.setattr(model_desk, "KEPT_REFUSALS", 5)
+    with open_loop() as loop:
+        desk = ModelDesk(loop.record, PRICES)
+        for id in range(1, 101):
+            desk.finished(exchange(id, outcome="client-gone", sent=None, usage=None, status=0, chunks=()))
+        assert len(ExchangeLog(loop.record.folder).entries()) == 5
+        again = ModelDesk(loop.record, PRICES)  # a new process goes on counting where the first one stopped
+        again.finished(exchange(101, outcome="client-gone", sent=None, usage=None, status=0, chunks=()))
+        assert len(ExchangeLog(loop.record.folder).entries()) == 5
+
+
+def test_counting_tokens_is_limited_too_though_it_costs_nothing(open_loop):
+    with open_loop("budgets.model_requests=2") as loop:
+        desk = ModelDesk(loop.record, PRICES)
+        count = dataclasses.replace(ask(1), kind="count")
+        for id in (1, 2):
+            assert desk.admit(count) is None
+            desk.finished(exchange(id, kind="count", usage=None))
+        assert desk.admit(count) is not None
+        assert desk.admit(ask(3)) is None
+        assert ModelDesk(loop.record, PRICES).admit(count) is not None
+
+
 def test_a_model_without_a_price_is_recorded_without_one(open_loop):
     with open_loop() as loop:
         desk = ModelDesk(loop.record, PriceTable("openai-compatible", ()))
         spend(desk, 1)
+        assert "model money" not in {budget.name for budget in ledger(loop.record).budgets(loop.record)}
         (entry,) = ExchangeLog(loop.record.folder).entries()
         assert entry.dollars is None
         assert ledger(loop.record).model.dollars == 0.0

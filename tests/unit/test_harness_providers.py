@@ -54,10 +54,17 @@ def test_the_first_wire_of_the_agent_that_the_provider_speaks_is_taken():
     assert used.base_url == "http://127.0.0.1:8000"
 
 
-def test_a_program_without_wires_gets_what_the_provider_prefers():
-    used = providers.choose("openai/gpt-5", None, None, Plain())
+def test_an_agent_that_uses_no_model_refuses_one_before_any_key_is_looked_for():
+    with pytest.raises(OptionInvalid, match="agent plain uses no model"):
+        providers.choose("anthropic/claude-sonnet-4-5", None, None, Plain())
+
+
+def test_only_the_apis_that_the_program_speaks_are_open():
+    used = providers.choose("openai-compatible/m", None, "http://127.0.0.1:8000/v1/", Speaker())
     assert used is not None
-    assert used.wire == Wire.RESPONSES
+    pins = providers.pins(used, Speaker())
+    assert pins.speaks(used.wire)
+    assert {wire for wire in Wire if pins.speaks(wire)} == set(Speaker.wires)
 
 
 @pytest.mark.parametrize(

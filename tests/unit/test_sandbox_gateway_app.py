@@ -13,8 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
-from curation_sandbox.gateway import passing
+from curation_sandbox.gateway import app, passing
 from curation_sandbox.gateway.desk import ModelPins
+from curation_sandbox.gateway.exchange import Usage
 from curation_sandbox.gateway.wires import Wire
 from gateway_bench import (
     CHAT_BODY,
@@ -355,8 +356,11 @@ def _raw_post(body: Any, path: str = "/v1/messages") -> bytes:
     return f"POST {path} HTTP/1.1\r\nHost: g\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data
 
 
-@pytest.mark.parametrize("moment", ["waiting", "streaming"])
-def test_a_client_that_hangs_up_ends_the_request_at_the_provider(tmp_path: Path, moment: str) -> None:
+@pytest.mark.parametrize(("moment", "output"), [("waiting", 0), ("streaming", 1)])
+def test_a_client_that_hangs_up_ends_the_request_at_the_provider_after_a_while(
+    tmp_path: Path, moment: str, output: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passing, "DRAIN_SECONDS", 0.2)
     ended = threading.Event()
 
     def act(line: Line, asked: Asked) -> None:
@@ -376,9 +380,148 @@ def test_a_client_that_hangs_up_ends_the_request_at_the_provider(tmp_path: Path,
         connection.close()
         assert ended.wait(5)
         assert bench.one().outcome == "client-gone"
-        assert bench.one().sent is not None
+        sent, usage = bench.one().sent, bench.one().usage
+        assert sent is not None
+        assert usage is not None
+        assert (usage.estimated, usage.output) == (True, output)
+        assert usage.input == (7 if moment == "streaming" else len(sent) // 4)
         assert until(lambda: bench.server.activity().in_flight == 0)
         assert bench.errors == []
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_hanging_up_before_the_end_makes_no_tokens_free(tmp_path: Path, stream: bool) -> None:
+    """The provider's figures come last; they are waited for, though nobody listens any more."""
+    left = threading.Event()
+
+    def act(line: Line, asked: Asked) -> None:
+        if stream:
+            line.head()
+            line.piece(messages_events()[0])
+        left.wait(10)
+        for piece in messages_events()[1:] if stream else ():
+            line.piece(piece)
+        line.end() if stream else line.whole(whole_reply())
+
+    with gateway_bench(tmp_path, act) as bench:
+        connection = bench.connect()
+        connection.sendall(_raw_post(STREAM if stream else MESSAGES_BODY))
+        assert until(lambda: len(bench.provider.asked) == 1)
+        if stream:
+            read_past(connection, b"message_start")
+        connection.close()
+        time.sleep(0.1)
+        left.set()
+        exchange = bench.one()
+        assert exchange.outcome == "client-gone"
+        assert exchange.usage == Usage(input=7, output=5)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        (
+            "/v1/responses",
+            RESPONSES_BODY,
+            {"type": "response.failed", "response": {"error": {"code": "server_error"}}},
+        ),
+        ("/v1/responses", RESPONSES_BODY, {"type": "error", "code": "rate_limit_exceeded"}),
+        ("/v1/chat/completions", CHAT_BODY, {"error": {"message": "no room", "type": "server_error"}}),
+        ("/v1/chat/completions", CHAT_BODY, {"error": {"message": "no room"}}),
+        ("/v1/messages", MESSAGES_BODY, {"type": "error", "error": {"type": "overloaded_error"}}),
+    ],
+)
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_providers_failure_within_its_reply_is_not_the_agents(
+    tmp_path: Path, path: str, body: dict[str, Any], told: dict[str, Any], stream: bool
+) -> None:
+    def act(line: Line, asked: Asked) -> None:
+        if stream:
+            line.events([b"data: " + json.dumps(told).encode() + b"\n\n", b"data: [DONE]\n\n"])
+        else:
+            line.whole(json.dumps(told).encode())
+
+    with gateway_bench(tmp_path, act) as bench:
+        assert bench.post(path, {**body, "stream": stream}).status_code == 200
+        exchange = bench.one()
+        assert exchange.outcome == "cut"
+        assert exchange.reason.startswith(("the provider failed within its reply", "the stream ended before"))
+
+
+@pytest.mark.parametrize("code", ["context_length_exceeded", "invalid_prompt"])
+def test_a_requests_own_fault_within_the_reply_stays_the_requests(tmp_path: Path, code: str) -> None:
+    told = {"type": "response.failed", "response": {"id": "r", "error": {"code": code, "message": "too long"}}}
+
+    def act(line: Line, asked: Asked) -> None:
+        line.events([b"data: " + json.dumps(told).encode() + b"\n\n"])
+
+    with gateway_bench(tmp_path, act) as bench:
+        bench.post("/v1/responses", {**RESPONSES_BODY, "stream": True})
+        assert bench.one().outcome == "ok"
+
+
+def test_what_others_spend_meanwhile_counts_for_a_request_that_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "AT_ONCE", 1)
+    go = threading.Event()
+
+    def act(line: Line, asked: Asked) -> None:
+        go.wait(10)
+        line.whole(whole_reply())
+
+    with gateway_bench(tmp_path, act) as bench:
+        threads = [threading.Thread(target=bench.post) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        assert until(lambda: len(bench.desk.admitted) == 1 and bench.server.activity().in_flight == 5)
+        bench.desk.denial = "all is spent"  # by the one that is under way
+        go.set()
+        for thread in threads:
+            thread.join(20)
+        assert sorted(each.outcome for each in bench.desk.exchanges) == ["budget"] * 4 + ["ok"]
+        assert len(bench.provider.asked) == 1
+
+
+def test_a_client_that_is_gone_before_its_turn_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "AT_ONCE", 1)
+    go = threading.Event()
+
+    def act(line: Line, asked: Asked) -> None:
+        go.wait(10)
+        line.whole(whole_reply())
+
+    with gateway_bench(tmp_path, act) as bench:
+        first = threading.Thread(target=bench.post)
+        first.start()
+        assert until(lambda: len(bench.provider.asked) == 1)
+        connection = bench.connect()
+        connection.sendall(_raw_post(STREAM))
+        assert until(lambda: bench.server.activity().in_flight == 2)
+        connection.close()
+        assert until(lambda: len(bench.desk.exchanges) == 1)
+        go.set()
+        first.join(20)
+        gone = bench.desk.exchanges[0]
+        assert (gone.outcome, gone.sent, gone.usage) == ("client-gone", None, None)
+        assert len(bench.desk.admitted) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/v1/messages", MESSAGES_BODY, 200),
+        ("/v1/responses", RESPONSES_BODY, 404),
+        ("/v1/chat/completions", CHAT_BODY, 404),
+    ],
+)
+def test_another_api_than_the_programs_own_is_shut(
+    tmp_path: Path, path: str, body: dict[str, Any], status: int
+) -> None:
+    pins = ModelPins(models=("big",), wires=(Wire.MESSAGES,))
+    with gateway_bench(tmp_path, pins=pins) as bench:
+        assert bench.post(path, body).status_code == status
+        assert len(bench.provider.asked) == (status == 200)
 
 
 def test_a_body_that_never_comes_whole_is_a_client_gone(served: GatewayBench) -> None:

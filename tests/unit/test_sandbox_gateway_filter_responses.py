@@ -236,3 +236,15 @@ def test_addresses_in_annotations_do_not_pass() -> None:
     cited = {"type": "output_text", "text": "t", "annotations": [{"type": "url_citation", "url": AWAY}]}
     item = {"type": "message", "role": "assistant", "content": [cited]}
     assert AWAY not in json.dumps(sent(ask(item)).body)
+
+
+@pytest.mark.parametrize("kind", ["reasoning", "compaction", "context_compaction"])
+def test_items_that_are_only_an_id_name_nothing_stored(kind: str) -> None:
+    """An id alone would have the provider look the item up among what it keeps, as ``item_reference`` does."""
+    item = {"type": kind, "id": "rs_0123", "summary": [], "encrypted_content": None}
+    body = {"model": "m", "store": False, "input": [item, {"role": "user", "content": "hi"}]}
+    filtered = sent(body)
+    assert "rs_0123" not in json.dumps(filtered.body)
+    assert any("stored with the provider" in change for change in filtered.changes)
+    sealed = {**item, "encrypted_content": "gAAAA"}
+    assert sent({**body, "input": [sealed]}).body["input"][0]["id"] == "rs_0123"

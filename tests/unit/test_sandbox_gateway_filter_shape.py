@@ -138,7 +138,10 @@ def test_the_clients_body_is_left_as_it_is(wire: Wire) -> None:
 
 @pytest.mark.parametrize("wire", Wire)
 @pytest.mark.parametrize("key", ["$ref", "$dynamicRef", "$recursiveRef", "$id", "id", "$schema"])
-@pytest.mark.parametrize("address", [AWAY, " HTTPS://away.example", "//away.example", "file:///etc/passwd"])
+@pytest.mark.parametrize(
+    "address",
+    [AWAY, " HTTPS://away.example", "//away.example", "file:///etc/passwd", "\x01http://away.example", "ht\ntp://a"],
+)
 def test_a_schema_that_loads_an_address_is_refused(wire: Wire, key: str, address: str) -> None:
     body = BODIES[wire]()
     schemas = [path for path in places(body) if path and path[-1] in {"input_schema", "parameters", "schema"}]

@@ -85,7 +85,7 @@ def test_no_answer(kind: Callable[[str], httpx.HTTPError]) -> None:
     provider = Provider({"/api/v1/models": kind(f"with {KEY} in it")})
     with pytest.raises(ProviderUnreachable) as caught:
         probe(upstream(), transport=provider.transport)
-    assert "acme cannot be reached at http://acme.invalid/api" in str(caught.value)
+    assert "acme cannot be reached at http://acme.invalid/api: " in str(caught.value)
     assert KEY not in str(caught.value)
     assert caught.value.__cause__ is None
 
@@ -112,6 +112,12 @@ def test_a_provider_without_a_list_is_asked_with_an_empty_request(wire: Wire, pa
     assert probe(upstream(), wire, provider.transport).models is None
     assert [(asked.method, asked.url.path) for asked in provider.asked] == [("GET", "/api/v1/models"), ("POST", path)]
     assert provider.asked[1].content == b"{}"
+
+
+def test_a_server_that_wants_a_key_where_none_is_given() -> None:
+    provider = Provider({"/api/v1/models": httpx.Response(401)})
+    with pytest.raises(KeyRefused, match="wants a key, and none is given"):
+        probe(upstream("none"), transport=provider.transport)
 
 
 def test_a_key_refused_at_the_wires_own_address() -> None:

@@ -115,6 +115,12 @@ def test_header_flood(at: GatewayBench) -> None:
     assert at.provider.asked == []
 
 
+def test_one_header_that_comes_whole_keeps_to_the_limit_too(at: GatewayBench) -> None:
+    raw = at.talk(request(BODY, f"x-long: {'a' * 70_000}"))
+    assert raw.startswith(b"HTTP/1.1 400")
+    assert at.provider.asked == []
+
+
 def test_gigabyte_body_is_refused_at_its_announcement(at: GatewayBench) -> None:
     raw = at.talk(b"POST /v1/messages HTTP/1.1\r\nHost: g\r\nContent-Length: 1073741824\r\n\r\n")
     assert raw.startswith(b"HTTP/1.1 413")

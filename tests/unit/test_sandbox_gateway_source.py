@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from pydantic import SecretStr
 
@@ -196,6 +197,23 @@ def test_the_redactor_holds_no_event_back() -> None:
     redactor = Redactor(KEY)
     for event in messages_events():
         assert redactor.feed(event) == event
+
+
+@pytest.mark.parametrize("key", ["test", "EMPTY", "none", "sk-local"])
+def test_a_local_servers_dummy_key_is_left_in_ordinary_text(key: str) -> None:
+    said = f"pytest -q tests/; EMPTY, none of it; {key}".encode()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=said)
+
+    upstream = Upstream(provider="local", base_url="http://local.invalid", auth="bearer", key=SecretStr(key))
+    source = HttpSource(upstream, transport=httpx.MockTransport(answer))
+
+    async def reply() -> bytes:
+        async with source.open(ASK) as got:
+            return b"".join([piece async for piece in got.body])
+
+    assert asyncio.run(reply()) == said
 
 
 def test_no_key_needs_no_redactor() -> None:

@@ -84,9 +84,7 @@ def _show_steps(record: RunRecord, as_json: bool) -> None:
     found = None if record.held() else building.load(record)
     if found is None:
         used = record.spec.agent.name
-        found = building.build(
-            record, next((agent for agent in load_registry().agents if agent.name == used), None)
-        )
+        found = building.build(record, next((agent for agent in load_registry().agents if agent.name == used), None))
     if as_json:
         click.echo(found.model_dump_json(indent=1, exclude_none=True))
     else:

@@ -67,8 +67,8 @@ def finish(run: str, run_dir: Path | None, as_json: bool) -> None:
 
 @click.command()
 @a_run
-@click.option("--submissions", "what", flag_value="submissions", help="Train and score the same submissions again.")
-@click.option("--replay", "what", flag_value="replay", help="Run the agent again on its recorded model traffic.")
+@click.option("--submissions", is_flag=True, help="Train and score the same submissions again.")
+@click.option("--replay", is_flag=True, help="Run the agent again on its recorded model traffic.")
 @click.option(
     "--epsilon",
     type=click.FloatRange(0),
@@ -78,18 +78,18 @@ def finish(run: str, run_dir: Path | None, as_json: bool) -> None:
 )
 @run_dir
 @as_json
-def rerun(run: str, what: str | None, epsilon: float, run_dir: Path | None, as_json: bool) -> None:
+def rerun(run: str, submissions: bool, replay: bool, epsilon: float, run_dir: Path | None, as_json: bool) -> None:
     """Do a part of RUN again and compare; exit code 49 if it comes out differently.
 
     --submissions needs no agent: it trains and scores what was submitted. --replay needs no key, no network and no
     training: the agent gets the recorded replies of its model and the recorded scores, and should submit the same.
     """
-    if what is None:
-        raise click.UsageError("say what to do again: --submissions or --replay")
+    if submissions == replay:
+        raise click.UsageError("say what to do again: --submissions, or --replay; each is a command of its own")
     record, registry = find_run(run, run_dir), load_registry()
     made: Rerun | Replay
     with watching(as_json) as watcher:
-        if what == "replay":
+        if replay:
             made = work.replay(record, registry, places.cache(), watcher)
         else:
             made = work.rerun_submissions(record, registry, places.cache(), epsilon, watcher)

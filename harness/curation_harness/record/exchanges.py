@@ -34,6 +34,7 @@ class UsageEntry(Entry):
     cache_read: int
     cache_write: int
     reasoning: int
+    estimated: bool = False
 
 
 class ExchangeEntry(Entry):
@@ -89,7 +90,7 @@ def call_event(entry: ExchangeEntry) -> dict[str, JsonValue]:
         "outcome": entry.outcome,
         "status": entry.status,
         "tokens": entry.tokens,
-        "dollars": entry.dollars or 0.0,
+        "dollars": entry.dollars,
         "seconds": round(entry.seconds, 3),
     }
 

@@ -23,10 +23,15 @@ class ModelSpending:
     """Prompts, cached ones too, and replies."""
     dollars: float = 0.0
     """By the run's prices; what has no price counts nothing."""
+    priced: int = 0
+    """Requests that have a price."""
 
-    def plus(self, tokens: int, dollars: float) -> ModelSpending:
+    def plus(self, tokens: int, dollars: float | None) -> ModelSpending:
         """With one request more."""
-        return ModelSpending(self.requests + 1, self.tokens + tokens, self.dollars + dollars)
+        known = dollars is not None
+        return ModelSpending(
+            self.requests + 1, self.tokens + tokens, self.dollars + (dollars or 0.0), self.priced + known
+        )
 
 
 @dataclass(frozen=True)
@@ -59,10 +64,12 @@ class Ledger:
         )
 
     def _model_budgets(self, limits: Budgets) -> tuple[Budget, ...]:
+        money = Budget(name="model money", unit="dollars", limit=limits.model_dollars, spent=self.model.dollars)
         return (
             Budget(name="model requests", unit="requests", limit=limits.model_requests, spent=self.model.requests),
             Budget(name="model tokens", unit="tokens", limit=limits.model_tokens, spent=self.model.tokens),
-            Budget(name="model money", unit="dollars", limit=limits.model_dollars, spent=self.model.dollars),
+            # without a price it is unknown, and no line says that better than "$0.00"
+            *((money,) if self.model.priced or limits.model_dollars is not None else ()),
         )
 
 

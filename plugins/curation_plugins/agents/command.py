@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from curation_plugins.api import Agent, AgentLaunch, AgentRequest
 from curation_plugins.errors import ConfigInvalid
+from curation_sandbox.gateway.wires import Wire
 from curation_sandbox.spec import Mount
 
 TARGET: Final = "/agent"
@@ -25,6 +26,7 @@ _SCRIPTS: Final = (".py", ".sh")
 class CommandAgent(Agent):
     name = "command"
     summary = "a program of yours: --agent-dir DIR (mounted at /agent) and --agent-arg COMMAND"
+    wires = (Wire.CHAT, Wire.RESPONSES, Wire.MESSAGES)
 
     def launch(self, request: AgentRequest) -> AgentLaunch:
         """Start ``--agent-arg`` in ``/workspace``; names of files in ``--agent-dir`` mean those.

@@ -19,7 +19,7 @@ from curation_sandbox.gateway.bodies import BodyRefused, BodyRoom, BodyShare
 from curation_sandbox.gateway.desk import GatewayDesk, ModelPins, ReplySource
 from curation_sandbox.gateway.exchange import Ask
 from curation_sandbox.gateway.filters import Refused, filter_body
-from curation_sandbox.gateway.passing import BROKE_OFF, MAX_REPLY, Passing, send_whole
+from curation_sandbox.gateway.passing import BROKE_OFF, GONE, MAX_REPLY, Passing, send_whole
 from curation_sandbox.gateway.recorder import BrokenOff, Recorder, Stop, Trace
 from curation_sandbox.gateway.wires import Endpoint, Wire, endpoint
 from curation_sandbox.submit_guard import FAILED, Reject
@@ -78,7 +78,7 @@ class Gateway:
         trace = self._new_trace(scope, path, found)
         self.in_flight += 1
         self.last = time.monotonic()
-        passing = Passing(self._source, self._slots, self._recorder, trace, send)
+        passing = Passing(self._source, self._desk, self._slots, self._recorder, trace, send)
         try:
             await self._serve(trace, found, Request(scope, receive), passing, send)
         except BrokenOff:
@@ -121,7 +121,7 @@ class Gateway:
             try:
                 await passing.run(await self._ask(trace, found, request, share), request)
             except ClientDisconnect:
-                await self._recorder.finish(trace, "client-gone", "the agent's program hung up")
+                await self._recorder.finish(trace, "client-gone", GONE)
             except Stop as stop:
                 await self._stopped(trace, stop, send, started=passing.started)
             except BrokenOff:
@@ -139,12 +139,14 @@ class Gateway:
         """What is to be sent on.
 
         Raises:
-            Stop: the rules or a budget say no.
+            Stop: the rules say no.
             ClientDisconnect, Reject: the body did not come.
         """
         if found is None or found.wire is None or found.kind not in ("generate", "count"):
             message = f"{trace.method} {trace.path[:200]} is not served here: this is a model gateway"
             raise Stop("refused", 404, message)
+        if not self._pins.speaks(found.wire):
+            raise Stop("refused", 404, f"{trace.path[:200]}: this run's program speaks another API than this one")
         kind: Literal["generate", "count"] = "count" if found.kind == "count" else "generate"
         try:
             trace.request = await bodies.read(request, share)
@@ -153,6 +155,7 @@ class Gateway:
             else:
                 loop = asyncio.get_running_loop()
                 body, stream = await loop.run_in_executor(self._reader, self._rewritten, trace, found.wire, kind)
+            share.give_back(bodies.text_bytes(trace.request))
         except BodyRefused as refused:
             trace.request = trace.request or refused.body
             raise Stop("refused", refused.status, str(refused)) from None
@@ -160,7 +163,7 @@ class Gateway:
             raise Stop("refused", 400, str(refused)) from None
         trace.request_headers, dropped = headers.for_provider(request.headers, found.wire, stream=stream)
         trace.changes += dropped
-        ask = Ask(
+        return Ask(
             id=trace.id,
             method=found.method,
             path=trace.path,
@@ -172,11 +175,6 @@ class Gateway:
             body=body,
             stream=stream,
         )
-        denied = self._desk.admit(ask)
-        if denied is not None:
-            raise Stop("budget", 400, denied)
-        trace.sent = ask.body
-        return ask
 
     def _rewritten(self, trace: Trace, wire: Wire, kind: Literal["generate", "count"]) -> tuple[bytes, bool]:
         """The body with the pinned model and only what may be asked for, and whether it asks for a stream.
@@ -217,7 +215,8 @@ class Gateway:
         await self._recorder.finish(trace, stop.outcome, str(stop))
         if started:
             raise BrokenOff
-        again = {} if stop.outcome in ("provider-error", "ours", "cut") else replies.NO_RETRY
+        later = stop.outcome in ("provider-error", "ours", "cut") or stop.status == 503
+        again = {} if later else replies.NO_RETRY
         with contextlib.suppress(OSError):
             await send_whole(send, stop.status, {**trace.response_headers, **again}, body)
 

@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 from pydantic import Field, SecretStr, model_validator
 
 from curation_sandbox.gateway.exchange import Ask, Exchange
+from curation_sandbox.gateway.wires import Wire
 from curation_sandbox.spec import Frozen
 
 
@@ -89,6 +90,8 @@ class ModelPins(Frozen):
     """Names at the provider that may be asked for, the main model first."""
     aliases: tuple[tuple[str, str], ...] = ()
     """(shell pattern of another asked name, one of ``models``); the first match counts."""
+    wires: tuple[Wire, ...] = ()
+    """APIs that the run's program may speak; none named: all."""
 
     @model_validator(mode="after")
     def _aliases_mean_models(self) -> ModelPins:
@@ -96,6 +99,9 @@ class ModelPins(Frozen):
             if name not in self.models:
                 raise ValueError(f"alias {pattern!r} means {name!r}, which is none of the models {self.models}")
         return self
+
+    def speaks(self, wire: Wire) -> bool:
+        return wire in self.wires or not self.wires
 
     def resolve(self, asked: str) -> str | None:
         """The provider's name; None: not allowed."""

@@ -14,7 +14,8 @@ Outcome = Literal["ok", "refused", "budget", "provider-error", "cut", "client-go
 ``ok``: the provider's reply was passed on whole, an error status that is the request's own fault (4xx)
 included. ``refused``: the gateway's rules say no. ``budget``: a spent budget says no. ``provider-error``: the
 provider failed before the first byte, retries included (429, 5xx, unreachable). ``cut``: its stream broke after
-the first byte. ``client-gone``: the agent hung up. ``ours``: the gateway itself failed.
+the first byte, or ended in an error of the provider's. ``client-gone``: the agent hung up. ``ours``: the gateway
+itself failed.
 """
 
 
@@ -31,6 +32,8 @@ class Usage:
     cache_read: int = 0
     cache_write: int = 0
     reasoning: int = 0
+    estimated: bool = False
+    """Whether a part of it is a guess: the provider's figures come last, and they did not come."""
 
     @property
     def total(self) -> int:
@@ -96,7 +99,7 @@ class Exchange:
     reason: str = ""
     """For a reader, unless ``ok``; no secret in it."""
     usage: Usage | None = None
-    """None if the provider gave none."""
+    """None if nothing was sent to the provider, or nothing came of it."""
     tries: int = 0
     """Requests made to the provider."""
     seconds: float = 0.0

@@ -16,8 +16,6 @@ from curation_sandbox.gateway.wires import Wire
 _VERSION: Final = re.compile(r"20\d\d-\d\d-\d\d", re.ASCII)
 _ANTHROPIC_VERSION: Final = "2023-06-01"
 """The one version of the Messages API there is."""
-_CODEX_LITE: Final = "x-openai-internal-codex-responses-lite"
-"""Codex 0.169.0 sends it with models of its own catalogue; the body is then written in another way."""
 _RESPONSES_LITE: Final = "x-openai-internal-codex-responses-lite"
 """Codex (0.169.0) says with it, by ``true``, that its tools stand among the input items; without it OpenAI's API does
 not read them."""
@@ -39,8 +37,6 @@ def for_provider(given: Mapping[str, str], wire: Wire | None, *, stream: bool) -
         if kept:
             headers["anthropic-beta"] = kept
         changes += [f"header anthropic-beta: {flag} removed" for flag in dropped]
-    if wire is Wire.RESPONSES and given.get(_CODEX_LITE, "").lower() == "true":
-        headers[_CODEX_LITE] = "true"
     if wire is Wire.RESPONSES and given.get(_RESPONSES_LITE) == "true":
         headers[_RESPONSES_LITE] = "true"
     return headers, changes

@@ -17,8 +17,11 @@ from curation_sandbox.gateway.exchange import Ask
 
 TRANSIENT: Final = frozenset((408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529))
 """Statuses after which the same request may succeed; 529 is Anthropic's *overloaded*, the 520s are Cloudflare's."""
-OURS: Final = frozenset((401, 403, 407))
-"""The key or the way to the provider is wrong, which is no fault of the agent's."""
+OURS: Final = frozenset((401, 402, 403, 407))
+"""The key, the account or the way to the provider is wrong, which is no fault of the agent's."""
+LEAST_SECRET: Final = 12
+"""Characters of a key that is blotted out of replies. Shorter ones are the dummies of local servers (``EMPTY``,
+``test``), which are no secrets and stand in ordinary text."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ class HttpSource:
             await asyncio.sleep(pause)
 
     async def _body(self, pieces: AsyncIterator[bytes], first: bytes) -> AsyncIterator[bytes]:
-        redactor = Redactor(self._key())
+        redactor = Redactor(self._secret())
         try:
             yield redactor.feed(first)
             async for piece in pieces:
@@ -147,8 +150,13 @@ class HttpSource:
     def _key(self) -> str:
         return self._upstream.key.get_secret_value() if self._upstream.key else ""
 
-    def _redact(self, text: str) -> str:
+    def _secret(self) -> str:
+        """The key, if it is one that has to be kept."""
         key = self._key()
+        return key if len(key) >= LEAST_SECRET else ""
+
+    def _redact(self, text: str) -> str:
+        key = self._secret()
         return text.replace(key, "*" * len(key)) if key else text
 
 

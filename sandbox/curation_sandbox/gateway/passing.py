@@ -10,13 +10,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Send
 
 from curation_sandbox.gateway import headers
-from curation_sandbox.gateway.desk import ProviderFailed, Reply, ReplyCut, ReplyRefused, ReplySource
+from curation_sandbox.gateway.desk import GatewayDesk, ProviderFailed, Reply, ReplyCut, ReplyRefused, ReplySource
 from curation_sandbox.gateway.exchange import Ask
 from curation_sandbox.gateway.recorder import Recorder, Stop, Trace
 from curation_sandbox.gateway.usage import UsageReader
 
 MAX_REPLY: Final = 64 * 2**20
 """Bytes of one reply, all of which are kept for the record."""
+GONE: Final = "the agent's program hung up"
 TAIL_SECONDS: Final = 5.0
 """How long a stream may go on after its proper end."""
 BROKE_OFF: Final = "the provider's reply broke off"
@@ -24,6 +25,9 @@ BROKE_OFF: Final = "the provider's reply broke off"
 between: all three programs ask again by themselves after a connection that ends early, and not after every error
 event (Claude Code 2.1.329, Codex 0.169.0, OpenHands SDK 1.58.0)."""
 
+DRAIN_SECONDS: Final = 60.0
+"""How long the reply to a client that hung up is read on for the provider's figures, which come last. What it costs
+is counted, whoever still listens."""
 NO_FAULT: Final = "; this is no fault of the request"
 """How the reason of a ``provider-error`` ends, which the agent's program is told."""
 
@@ -32,13 +36,21 @@ class Passing:
     """Sends one request on and passes the reply back."""
 
     def __init__(
-        self, source: ReplySource, slots: asyncio.Semaphore, recorder: Recorder, trace: Trace, send: Send
+        self,
+        source: ReplySource,
+        desk: GatewayDesk,
+        slots: asyncio.Semaphore,
+        recorder: Recorder,
+        trace: Trace,
+        send: Send,
     ) -> None:
         self._source = source
+        self._desk = desk
         self._slots = slots
         self._recorder = recorder
         self._trace = trace
         self._send = send
+        self._gone = False
         self.started = False
         """Whether the client has the first bytes of the reply."""
 
@@ -53,6 +65,9 @@ class Passing:
         try:
             await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
+                self._gone = True
+                if self._trace.sent is not None:
+                    await asyncio.wait((work,), timeout=DRAIN_SECONDS)
                 raise ClientDisconnect
             work.result()
         finally:
@@ -62,8 +77,10 @@ class Passing:
 
     async def _pass(self, ask: Ask) -> None:
         try:
-            async with self._slots, self._source.open(ask) as reply:
-                await self._stream(reply)
+            async with self._slots:
+                self._admit(ask)
+                async with self._source.open(ask) as reply:
+                    await self._stream(reply)
         except ProviderFailed as failed:
             self._trace.tries = failed.tries
             raise Stop("provider-error", 503, f"{failed}{NO_FAULT}") from None
@@ -71,6 +88,13 @@ class Passing:
             raise Stop("refused", 400, str(refused)) from None
         except ReplyCut as cut:
             raise Stop("cut", 502, f"{BROKE_OFF}: {cut}") from None
+
+    def _admit(self, ask: Ask) -> None:
+        """Asked here and not before: while a request waits for its turn, others spend what there is."""
+        denied = self._desk.admit(ask)
+        if denied is not None:
+            raise Stop("budget", 400, denied)
+        self._trace.sent = ask.body
 
     async def _stream(self, reply: Reply) -> None:
         """Pass the reply on piece by piece. Its end waits until the exchange is on record."""
@@ -89,7 +113,11 @@ class Passing:
             else:
                 await self._begin()
                 await self._send({"type": "http.response.body", "body": piece, "more_body": True})
-        if events and not trace.usage.finished:
+        if self._gone:
+            await self._recorder.finish(trace, "client-gone", GONE)
+        elif trace.usage.failure is not None and reply.status < 400:
+            await self._recorder.finish(trace, "cut", f"the provider failed within its reply: {trace.usage.failure}")
+        elif events and not trace.usage.finished:
             await self._recorder.finish(trace, "cut", "the stream ended before its last event")
         else:
             await self._recorder.finish(trace, "ok", "")

@@ -47,13 +47,14 @@ def probe(upstream: Upstream, wire: Wire | None = None, transport: httpx.BaseTra
                     return ProbeResult(models=None)
     except httpx.HTTPError as error:
         raise ProviderUnreachable(
-            f"provider {upstream.provider} cannot be reached at {upstream.base_url}: {type(error).__name__}",
-            hint="Check the address (--base-url), the network and the proxy settings; `harness doctor` asks again.",
+            f"provider {upstream.provider} cannot be reached at {upstream.base_url}: {_reason(error)}",
+            hint="Is the server running? Check the address (--base-url), the network and the proxy settings.",
         ) from None
     if answer.status_code in (401, 403):
+        said = "refuses the key" if upstream.key else "wants a key, and none is given"
         raise KeyRefused(
-            f"provider {upstream.provider} ({upstream.base_url}) refuses the key (HTTP {answer.status_code})",
-            hint="Check the key in its variable; `harness doctor` tells which keys are good.",
+            f"provider {upstream.provider} ({upstream.base_url}) {said} (HTTP {answer.status_code})",
+            hint="docs/models.md names the variable of each provider's key.",
         )
     if answer.status_code in _NO_LIST and wire is None:
         return ProbeResult(models=None)
@@ -63,6 +64,13 @@ def probe(upstream: Upstream, wire: Wire | None = None, transport: httpx.BaseTra
             hint="If it passes, try again later; else check --base-url.",
         )
     return ProbeResult(models=_names(answer))
+
+
+def _reason(error: httpx.HTTPError) -> str:
+    """In words; the error's own text could quote addresses with credentials."""
+    if isinstance(error, httpx.ConnectError):
+        return "no connection (refused, or no such host)"
+    return "no answer in time" if isinstance(error, httpx.TimeoutException) else type(error).__name__
 
 
 def _names(answer: httpx.Response) -> tuple[str, ...] | None:

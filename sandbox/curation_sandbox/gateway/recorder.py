@@ -7,10 +7,10 @@ import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from curation_sandbox.gateway.desk import GatewayDesk
-from curation_sandbox.gateway.exchange import Chunk, Exchange, Outcome
+from curation_sandbox.gateway.exchange import Chunk, Exchange, Outcome, Usage
 from curation_sandbox.gateway.usage import UsageReader
 from curation_sandbox.gateway.wires import Wire
 
@@ -75,10 +75,24 @@ class Trace:
             chunks=tuple(self.chunks),
             outcome=outcome,
             reason=reason,
-            usage=self.usage.usage() if self.usage else None,
+            usage=self._usage(outcome),
             tries=self.tries,
             seconds=time.monotonic() - self.clock,
         )
+
+    def _usage(self, outcome: Outcome) -> Usage | None:
+        """The provider's figures; where its last ones did not come, at least what it must have read and written.
+        Without that, an agent that hangs up before the end would have its tokens for nothing."""
+        told = self.usage.usage() if self.usage is not None else None
+        generated = self.kind == "generate" and self.sent is not None and self.status < 400
+        broken = outcome in ("client-gone", "cut")
+        if not generated or outcome not in ("ok", "client-gone", "cut") or (told is not None and not broken):
+            return told
+        if self.usage is not None and self.usage.finished and told is not None:
+            return told
+        known = told or Usage(input=len(self.sent or b"") // 4)
+        written = self.usage.tokens_seen if self.usage is not None else 0
+        return replace(known, output=max(known.output, written), estimated=True)
 
 
 class Recorder:

@@ -16,6 +16,23 @@ _MOST_COUNT: Final = 2**53
 _LONGEST_ID: Final = 256
 
 _RESPONSE_ENDS: Final = frozenset(("response.completed", "response.failed", "response.incomplete"))
+_REQUESTS_FAULTS: Final = frozenset(
+    (
+        "context_length_exceeded",
+        "invalid_prompt",
+        "invalid_request_error",
+        "content_filter",
+        "content_policy_violation",
+        "cyber_policy",
+        "invalid_image",
+        "invalid_image_format",
+        "invalid_base64_image",
+        "image_too_large",
+        "image_too_small",
+    )
+)
+"""Codes and types of errors within a reply that say something about the request (OpenAI's API reference, *response
+object*, ``error.code``; November 2026). All others are the provider's own."""
 
 
 class UsageReader:
@@ -35,6 +52,8 @@ class UsageReader:
         self._finished = False
         self._read_upto = 0
         self._reply_id: str | None = None
+        self._events_read = 0
+        self._failure: str | None = None
 
     def feed(self, data: bytes) -> None:
         """The next bytes of the reply's body, decoded."""
@@ -52,7 +71,14 @@ class UsageReader:
         self._read_whole()
         if self._found is None:
             return None
-        return Usage(**self._found)
+        found = self._found
+        return Usage(
+            input=found["input"],
+            output=found["output"],
+            cache_read=found["cache_read"],
+            cache_write=found["cache_write"],
+            reasoning=found["reasoning"],
+        )
 
     @property
     def finished(self) -> bool:
@@ -60,6 +86,18 @@ class UsageReader:
         ends in an ``error`` event did not."""
         self._read_whole()
         return self._finished
+
+    @property
+    def failure(self) -> str | None:
+        """The error of the provider's own that the reply holds, though its status was 200; None: it holds none."""
+        self._read_whole()
+        return self._failure
+
+    @property
+    def tokens_seen(self) -> int:
+        """About how many tokens have been generated so far: servers send one event a token or more, and a token has
+        four bytes on average (OpenAI's rule of thumb for English)."""
+        return self._events_read if self._events is not None else len(self._whole) // 4
 
     @property
     def reply_id(self) -> str | None:
@@ -77,13 +115,16 @@ class UsageReader:
             self._finished = True
             self._take_id(reply)
             self._take_usage(reply.get("usage"))
+            self._take_error(reply)
 
     def _take_event(self, data: bytes) -> None:
         if data.strip() == b"[DONE]":
             self._finished = self._finished or self._wire is Wire.CHAT
             return
         event = _object(data)
+        self._events_read += 1
         if event is not None:
+            self._take_error(event)
             _TAKERS[self._wire](self, event)
 
     def _take_message_event(self, event: Mapping[str, Any]) -> None:
@@ -111,6 +152,16 @@ class UsageReader:
         choices = event.get("choices")
         if isinstance(choices, list) and any(_mapping(each).get("finish_reason") for each in choices):
             self._finished = True
+
+    def _take_error(self, tree: Mapping[str, Any]) -> None:
+        """``{"error": {…}}`` anywhere a provider puts one: a whole reply, an event, a Responses API's response."""
+        error = tree.get("error") or _mapping(tree.get("response")).get("error")
+        if not error and tree.get("type") != "error":
+            return
+        told = [_mapping(each).get(name) for each in (error, tree) for name in ("code", "type")]
+        words = [word for word in told if isinstance(word, str) and word != "error"]
+        if not any(word in _REQUESTS_FAULTS for word in words):
+            self._failure = (words[0] if words else "no code")[:_LONGEST_ID]
 
     def _take_id(self, reply: Mapping[str, Any]) -> None:
         name = reply.get("id")

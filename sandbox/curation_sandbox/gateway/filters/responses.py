@@ -157,19 +157,37 @@ _MESSAGE: Final = fields(
     need=("role", "content"),
 )
 _CALL: Final[dict[str, Rule]] = {"type": text, "id": text, "call_id": text, "status": text}
-_SEALED: Final = fields({"type": text, "id": text, "encrypted_content": text})
+
+
+def _sealed(rule: Rule) -> Rule:
+    """An item that the provider could look up by its id among what it keeps: the id stays behind unless the item's
+    own content is there."""
+
+    def kept(value: Any, spot: Spot) -> Any:
+        rebuilt = rule(value, spot)
+        if "id" in rebuilt and not rebuilt.get("encrypted_content"):
+            del rebuilt["id"]
+            spot.at("id").note(f"removed: {_STORED}")
+        return rebuilt
+
+    return kept
+
+
+_SEALED: Final = _sealed(fields({"type": text, "id": text, "encrypted_content": text}, need=("encrypted_content",)))
 _ITEMS: Final[dict[str, Rule]] = {
     "message": _MESSAGE,
     "agent_message": fields({"type": text, "id": text, "author": text, "recipient": text, "content": _content}),
-    "reasoning": fields(
-        {
-            "type": text,
-            "id": text,
-            "status": text,
-            "summary": listed(fields({"type": text, "text": text})),
-            "content": maybe(listed(fields({"type": text, "text": text}))),
-            "encrypted_content": text,
-        }
+    "reasoning": _sealed(
+        fields(
+            {
+                "type": text,
+                "id": text,
+                "status": text,
+                "summary": listed(fields({"type": text, "text": text})),
+                "content": maybe(listed(fields({"type": text, "text": text}))),
+                "encrypted_content": text,
+            }
+        )
     ),
     "function_call": fields({**_CALL, "name": text, "namespace": text, "arguments": text}),
     "function_call_output": fields({**_CALL, "output": _output}),

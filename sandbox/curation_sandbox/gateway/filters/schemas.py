@@ -40,5 +40,7 @@ def _points_away(name: str, value: str) -> bool:
     if name in _REFERENCES:
         return not value.startswith("#")
     if name in _BASES:
+        if not value.isprintable():  # readers of addresses drop control characters, wherever they stand
+            return True
         return _ADDRESS.match(value) is not None and _DIALECT.fullmatch(value) is None
     return False
