@@ -12,6 +12,7 @@ from rich.text import Text
 
 from curation_harness.cli.options import a_run, as_json, find_run, load_registry, run_dir, runs_folder
 from curation_harness.console import stdout
+from curation_harness.errors import RunUnknown
 from curation_harness.record.state import best, status
 from curation_harness.record.store import RunRecord, run_ids
 from curation_harness.record.summary import summarize
@@ -27,6 +28,10 @@ from curation_sandbox.errors import CurationError
 def runs(run_dir: Path | None, as_json: bool) -> None:
     """List the runs, the latest last."""
     folder = runs_folder(run_dir)
+    if run_dir is not None and not folder.is_dir():
+        raise RunUnknown(
+            f"{folder}: no such folder", hint="Without --run-dir, runs are looked for in their usual place."
+        )
     # in the order they were begun, so that `last` is the last line
     begun = sorted(run_ids(folder), key=lambda run: (folder / run / "run.json").stat().st_mtime_ns)
     rows = [_line(folder / run) for run in begun]
