@@ -245,7 +245,7 @@ class AgentPhase:
         model = self.seat.model
         if model is None:
             return
-        self._desk = ModelDesk(self.record, PriceTable(model.used.provider, model.used.prices))
+        self._desk = ModelDesk(self.record, PriceTable(model.used.provider, model.used.prices), model.denied)
         stack.callback(self._desk.close)
         self._gateway = stack.enter_context(
             GatewayServer(

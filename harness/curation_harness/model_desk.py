@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from curation_harness.prices import PriceTable
@@ -31,11 +32,15 @@ class Denied(NamedTuple):
 class ModelDesk:
     """``GatewayDesk`` of one run. Safe to use from several threads."""
 
-    def __init__(self, record: RunRecord, prices: PriceTable) -> None:
+    def __init__(
+        self, record: RunRecord, prices: PriceTable, recorded: Callable[[Ask], Denied | None] | None = None
+    ) -> None:
+        """``recorded`` is a replay's: it says what the recorded run said, instead of counting against the limits."""
         self.turn = 0
         """The agent's turn that exchanges belong to; set by whoever starts turns."""
         self._record = record
         self._prices = prices
+        self._recorded = recorded
         self._log = ExchangeLog(record.folder)
         self._log.drop_torn_tail()
         self._lock = threading.Lock()
@@ -115,6 +120,8 @@ class ModelDesk:
         limits, spent = self._record.spec.task.budgets, self._spent
         if self._log.kept_bytes >= MAX_RECORD_BYTES:
             return _denied("model record", f"the record of the model's traffic has {MAX_RECORD_BYTES} bytes")
+        if self._recorded is not None:
+            return self._recorded(ask)
         # a count of tokens costs nothing, but a line of the record; so it has the same limit, by itself
         asked = self._counts if ask.kind == "count" else spent.requests + self._open
         if limits.model_requests is not None and asked >= limits.model_requests:

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from curation_harness.errors import KeyMissing, ModelUnknown, OptionInvalid
-from curation_harness.record.models import Entry, ModelUsed
+from curation_harness.record.entry import Entry
+from curation_harness.record.models import ModelUsed
 from curation_plugins.api import Agent
 from curation_sandbox.conformance import Property
 from curation_sandbox.errors import CurationError

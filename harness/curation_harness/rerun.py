@@ -11,8 +11,10 @@ from typing import Literal
 from curation_harness import provenance
 from curation_harness.errors import NothingToScore
 from curation_harness.record import files
+from curation_harness.record.entry import Entry
 from curation_harness.record.events import now
-from curation_harness.record.models import AttemptResult, CodeRevision, Entry, Hardware
+from curation_harness.record.integrity import check_submissions
+from curation_harness.record.models import AttemptResult, CodeRevision, Hardware
 from curation_harness.record.store import RunRecord
 from curation_harness.trial import TrialRunner
 from curation_plugins import assets as task_assets
@@ -64,7 +66,8 @@ class SubmissionRerunner:
         """Rerun every scored attempt and write ``reruns/NNN.json``; the record itself is not changed.
 
         Raises:
-            NothingToScore: no attempt was scored. WorkFailed: we failed.
+            NothingToScore: no attempt was scored. RecordInvalid: a submission is not what it was. WorkFailed: we
+                failed.
         """
         scored = [result for result in self.record.results() if result.status == "scored"]
         if not scored:
@@ -72,6 +75,7 @@ class SubmissionRerunner:
                 f"run {self.record.spec.run_id} has no scored attempt to train again",
                 hint=f"`harness show {self.record.spec.run_id}` shows what it has.",
             )
+        check_submissions(self.record)
         attempts = tuple(self._attempt(result) for result in scored)
         rerun = Rerun(
             run_id=self.record.spec.run_id,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from curation_harness.model_desk import Denied
 from curation_harness.record.models import ModelUsed
 from curation_plugins.api import Agent, AgentLaunch, AgentRequest
 from curation_sandbox.gateway.desk import ModelPins, ReplySource
+from curation_sandbox.gateway.exchange import Ask
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,8 @@ class ModelLine:
     used: ModelUsed
     pins: ModelPins
     source: ReplySource
+    denied: Callable[[Ask], Denied | None] | None = None
+    """A replay's: what the recorded run's budgets said to a request."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,9 @@ import pytest
 from agent_bench import CLAUDE_CODE, CODEX, agent_run, submit
 from scripted_moves import Run, Say
 
+from curation_harness.errors import RecordInvalid
+from curation_harness.record.exchanges import ExchangeLog
+
 pytestmark = pytest.mark.containers
 
 MOVES = [submit(1, range(0, 40)), *(Run(f"echo turn {n}") for n in range(20)), Say("over")]
@@ -29,6 +32,23 @@ def check_ended_in_order(run, budget: str) -> None:
     assert not run.harness.record().events.of("agent-continued")
 
 
+def check_replayed(run) -> None:
+    """The replay's budgets say what the recorded ones said; a damaged reply is named before anything starts."""
+    again = run.harness.run("rerun", "r", "--replay")
+    assert again.returncode == 0, again.stdout + again.stderr
+    made = run.harness.runs / "r" / "reruns" / "001-replay" / "r"
+    entries = [entry for entry in ExchangeLog(made).entries() if entry.kind == "generate"]
+    recorded = [entry for entry in run.exchanges() if entry.kind == "generate"]
+    words = {entry.reason for entry in recorded if entry.outcome == "budget"}
+    assert {entry.reason for entry in entries if entry.outcome == "budget"} == words
+    (path,) = (run.harness.runs / "r").glob(f"model/bodies/??/{recorded[0].response}.zst")
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    damaged = run.harness.run("rerun", "r", "--replay")
+    assert damaged.returncode == RecordInvalid.exit_code, damaged.stdout + damaged.stderr
+    assert path.name in damaged.stderr
+    assert not list((run.harness.runs / "r" / "reruns").glob("002*"))
+
+
 def test_requests(program, tmp_path, cache):
     with agent_run(program, MOVES, tmp_path, cache) as run:
         run.launch("--set", "budgets.model_requests=4")
@@ -50,3 +70,4 @@ def test_money(tmp_path, cache, engine):
         run.launch("--price", "claude-sonnet-4-5=1/1", "--set", "budgets.model_dollars=0.003")
         check_ended_in_order(run, "model money")
         assert len(run.model.turns) == 2
+        check_replayed(run)

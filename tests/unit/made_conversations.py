@@ -55,6 +55,7 @@ class Traffic:
         self.count += 1
         known = endpoint("POST", path.partition("?")[0])
         assert known is not None
+        body = request if isinstance(request, bytes) else json.dumps(request).encode()
         given: Json = {
             "id": self.count,
             "began": BEGAN + 10 * self.count,
@@ -64,7 +65,8 @@ class Traffic:
             "wire": known.wire,
             "kind": known.kind,
             "model": "made-model",
-            "request": request if isinstance(request, bytes) else json.dumps(request).encode(),
+            "request": body,
+            "sent": body,
             "status": 200,
             "chunks": (Chunk(0.1, response),),
             "outcome": "ok",

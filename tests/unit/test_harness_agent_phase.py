@@ -300,7 +300,7 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     seen = SimpleNamespace(
         denied=None, provider_failed=False, first_id=1, turn=0, close=lambda: None, turned_away=lambda: None
     )
-    monkeypatch.setattr(agent_phase, "ModelDesk", lambda record, prices: seen)
+    monkeypatch.setattr(agent_phase, "ModelDesk", lambda *_: seen)
     monkeypatch.setattr(agent_phase, "GatewayServer", Gateway)
     return seen
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from curation_harness.errors import NothingToScore
+from curation_harness.errors import NothingToScore, RecordInvalid
 from curation_harness.headline import HeadlineRunner
 from curation_harness.record.events import EventLog
 from curation_harness.record.models import AttemptSubmission, Refusal
@@ -121,3 +121,15 @@ def test_half_an_event_on_a_full_disk_spoils_nothing(tmp_path: Path):
 def test_a_run_without_a_scored_attempt_has_nothing_to_rerun(open_loop):
     with open_loop() as loop, pytest.raises(NothingToScore):
         SubmissionRerunner(loop.record, loop.trials, 0.0, quiet).run()
+
+
+def test_a_selection_that_was_changed_in_the_record_is_not_trained_on_again(open_loop):
+    with open_loop() as loop:
+        accept(loop.record, 1, range(40))
+        loop.recover()
+        loop.work_off()
+        loop.work_through()
+        path = loop.record.attempt_folder(1) / "selection.jsonl"
+        path.write_bytes(selection.of_rows(list(range(1, 41))).canonical())
+        with pytest.raises(RecordInvalid, match=r"selection\.jsonl"):
+            SubmissionRerunner(loop.record, None, 0.005, quiet).run()  # no trial can be run

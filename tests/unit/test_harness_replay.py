@@ -65,6 +65,13 @@ def body(*turns: str, system: str = "you curate", **more: Any) -> bytes:
         ("  model tokens  no limit   1010  no limit tokens", "  model tokens  no limit  0  no limit tokens"),
         ('{"name": "agent time", "limit": 3600, "spent": 0.5}', '{"name": "agent time", "limit": 3600, "spent": 7}'),
         ("Chunk ID: d0825a", "Chunk ID: e7a8f2"),
+        ("CLAUDE_CODE_MESSAGING_TOKEN=q9-Zx/+a=", "CLAUDE_CODE_MESSAGING_TOKEN=0f"),
+        (
+            "CLAUDE_CODE_MESSAGING_SOCKET=/run/a1/m.sock\nHOME=/",
+            "CLAUDE_CODE_MESSAGING_SOCKET=/run/zz/m.sock\nHOME=/",
+        ),
+        ('{"CLAUDE_CODE_MESSAGING_TOKEN": "ab", "A": "1"}', '{"CLAUDE_CODE_MESSAGING_TOKEN": "cd", "A": "1"}'),
+        ("{'CLAUDE_CODE_MESSAGING_TOKEN': 'ab'}", "{'CLAUDE_CODE_MESSAGING_TOKEN': 'cd'}"),
         ("blanks   \nat ends", "blanks\nat ends"),
     ],
 )
@@ -85,6 +92,8 @@ def test_what_says_nothing_is_the_same(one, other):
         ("./a\n./b", "./a\n./c"),
         ("seed 1630615780", "seed 1630615781"),
         ("digest 3fa4b1", "digest 3fa4b2"),
+        ("CLAUDE_CODE_MESSAGING_TOKEN=ab", "CLAUDE_CODE_MESSAGING_SOCKET=ab"),
+        ('{"CLAUDE_CODE_MESSAGING_TOKEN": "ab", "A": "1"}', '{"CLAUDE_CODE_MESSAGING_TOKEN": "ab", "A": "2"}'),
     ],
 )
 def test_what_says_something_is_not_normalised_away(one, other):
@@ -104,6 +113,8 @@ def test_what_says_something_is_not_normalised_away(one, other):
         "/tmp/a.-",
         "took=",
         "call_",
+        "CLAUDE_CODE_MESSAGING_TOKEN=",
+        "CLAUDE_CODE_MESSAGING_TOKEN'",
         "1.",
         "Jan ",
     ],
@@ -113,7 +124,8 @@ def test_a_long_text_made_to_be_slow_is_not(piece):
     assert normalise.text(piece * (2_000_000 // len(piece)) + "x")
 
 
-MEANT = "2026-11-21| |\n|\r|12 s|took |agent time|1|.|/tmp/|abcdef|./|-rw-r--r-- |Jan "
+DRAWN = "CLAUDE_CODE_MESSAGING_TOKEN=|CLAUDE_CODE_MESSAGING_SOCKET: '"
+MEANT = f"{DRAWN}|2026-11-21| |\n|\r|12 s|took |agent time|1|.|/tmp/|abcdef|./|-rw-r--r-- |Jan "
 pieces = st.sampled_from(MEANT.split("|"))
 
 
@@ -175,6 +187,13 @@ def blocks(*content: dict[str, Any]) -> bytes:
 def test_a_difference_is_told_by_its_kind_and_place(before, after, kind, where):
     found = difference(before, after)
     assert (found.kind, found.where) == (kind, where)
+
+
+@pytest.mark.parametrize("kind", ["text", "tool_result"])
+def test_a_mark_for_the_providers_cache_says_nothing(kind):
+    block = {"type": kind, "text" if kind == "text" else "content": "a"}
+    marked = {**block, "cache_control": {"type": "ephemeral"}}
+    assert difference(blocks(block), blocks(marked)).kind == "equal"
 
 
 def test_the_line_that_differs_is_shown_not_the_whole_text():

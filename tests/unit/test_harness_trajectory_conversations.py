@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 import made_records as made
+from curation_harness.trajectory import conversations
+from curation_harness.trajectory.atif import Trajectory
 from curation_harness.trajectory.building import build
 from curation_sandbox.gateway.exchange import Usage
 from curation_sandbox.gateway.wires import Wire
@@ -142,6 +144,91 @@ def test_refused_requests_in_a_row_are_one_step(tmp_path: Path):
     found = traffic.build()
     assert lines(found)[4:] == ["system | The gateway refused a request to the model: no suc"]
     assert (found.steps[4].extra or {})["times"] == 40
+
+
+AGAIN = user("You stopped, and the run is not over. Go on.")
+
+
+def went_on(traffic: Traffic, history: list[dict[str, object]], turn: int) -> list[dict[str, object]]:
+    """A later turn with the same words of the user, of two requests; the history after it."""
+    name = f"t{turn}"
+    traffic.ask([*history, AGAIN], said(name, "More.", LS), turn=turn)
+    history = [*history, AGAIN, assistant(name, "More.", LS), result(name, "row")]
+    traffic.ask(history, said(f"{name}-end", f"Done {turn}."), turn=turn)
+    return [*history, assistant(f"{name}-end", f"Done {turn}.")]
+
+
+def users(found: Trajectory) -> list[tuple[str, object]]:
+    return [
+        (step.message, (step.extra or {})["turn"])
+        for step in found.steps
+        if step.source == "user" and not (step.extra or {}).get("by_program")
+    ]
+
+
+def test_each_turn_has_its_message_though_it_is_always_the_same(tmp_path: Path):
+    traffic = Traffic(tmp_path)
+    history = looked(traffic)
+    for turn in (2, 3, 4):
+        history = went_on(traffic, history, turn)
+    text = "You stopped, and the run is not over. Go on."
+    assert users(traffic.build()) == [("Curate.", 1), (text, 2), (text, 3), (text, 4)]
+
+
+def test_a_turn_after_a_compaction_has_its_message_too(tmp_path: Path):
+    traffic = Traffic(tmp_path)
+    history = went_on(traffic, went_on(traffic, looked(traffic), 2), 3)
+    assert len(users(traffic.build())) == 3
+    summary = user("Summary: looked.")
+    traffic.ask([summary], said("c", "I see."), turn=3)
+    went_on(traffic, [summary, assistant("c", "I see.")], 4)
+    assert [turn for _, turn in users(traffic.build())] == [1, 2, 3, 3, 4]
+    assert history
+
+
+def test_what_a_program_puts_between_is_told_once_however_often_it_stands_there(tmp_path: Path):
+    traffic = Traffic(tmp_path)
+    reminder = user("<system-reminder>Mind the gap.</system-reminder>")
+    traffic.ask([BEGIN, reminder], said("a", "Look.", LS))
+    history = [BEGIN, reminder, assistant("a", "Look.", LS), result("a", "row 1"), reminder]
+    traffic.ask(history, said("b", "Done."))
+    traffic.ask([*history, assistant("b", "Done."), user("Go on."), reminder], said("c", "Over."), turn=2)
+    told = [line for line in lines(traffic.build()) if "reminder" in line]
+    assert len(told) == 1
+
+
+def test_requests_are_counted_as_the_ledger_does(tmp_path: Path):
+    traffic = Traffic(tmp_path)
+    looked(traffic)
+    traffic.ask([BEGIN], outcome="refused", status=403, reason="no such model", usage=None, sent=None)
+    traffic.ask([BEGIN], outcome="budget", status=400, reason="spent", usage=None, sent=None)
+    traffic.ask([BEGIN], outcome="client-gone", status=0, reason="hung up", usage=None, sent=None)
+    traffic.ask([BEGIN], outcome="client-gone", status=0, reason="hung up", usage=None)
+    traffic.ask([BEGIN], outcome="provider-error", status=503, reason="HTTP 503", usage=None)
+    sums = traffic.build().final_metrics.extra or {}
+    assert sums["requests"] == sum(entry.counted for entry in traffic.log.entries()) == 4
+    assert sums["requests_not_counted"] == {"refused": 1, "budget": 1, "client-gone": 1}
+
+
+def test_what_was_given_up_before_its_turn_came_is_no_unreadable_request(tmp_path: Path):
+    traffic = Traffic(tmp_path)
+    looked(traffic)
+    cut = b'{"messages": [{"role": "user", "con'
+    traffic.add(PATHS[Wire.MESSAGES], cut, b"", outcome="client-gone", status=0, usage=None, sent=None)
+    assert lines(traffic.build())[4:] == ["system | The agent's program hung up before a reply (status"]
+
+
+def test_refusals_for_ever_other_reasons_are_one_step_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(conversations, "_REFUSALS", 3)
+    traffic = Traffic(tmp_path)
+    looked(traffic)
+    for n in range(10):
+        traffic.ask([BEGIN], outcome="refused", status=403, reason=f"no model {n}", usage=None, sent=None)
+    found = traffic.build()
+    assert len(found.steps) == 4 + 3 + 1
+    assert "More requests" in found.steps[-1].message
+    assert (found.steps[-1].extra or {})["times"] == 7
+    assert (found.final_metrics.extra or {})["requests_not_counted"] == {"refused": 10}
 
 
 @pytest.mark.parametrize(("outcome", "status"), [("provider-error", 529), ("ours", 502), ("ok", 400)])

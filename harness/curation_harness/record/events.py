@@ -46,7 +46,7 @@ from pathlib import Path
 from typing import Any
 
 from curation_harness.errors import RecordInvalid
-from curation_harness.record.models import Entry
+from curation_harness.record.entry import Entry
 
 KINDS = frozenset(
     [

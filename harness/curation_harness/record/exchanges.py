@@ -18,7 +18,7 @@ import zstandard
 from pydantic import JsonValue
 
 from curation_harness.errors import RecordInvalid
-from curation_harness.record.models import Entry
+from curation_harness.record.entry import Entry
 from curation_sandbox.gateway.exchange import Exchange, Outcome
 from curation_sandbox.gateway.wires import Wire
 

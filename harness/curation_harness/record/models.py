@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import Field, JsonValue
 
+from curation_harness.record.entry import Entry
 from curation_plugins.config import TaskConfig
 from curation_plugins.jobs import TrainResult
 from curation_sandbox.gateway.wires import Wire
@@ -20,10 +21,6 @@ FORMAT = 1
 RunStatus = Literal["running", "unscored", "scored", "empty", "failed"]
 """``unscored``: interrupted, or its process died; ``harness finish`` or ``resume`` goes on. ``empty``: ended
 without a scored attempt. ``failed``: the harness failed and the run has no headline."""
-
-
-class Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class CodeRevision(Entry):

@@ -36,12 +36,12 @@ from pydantic import ValidationError
 
 from curation_harness.errors import RecordInvalid, RunBusy, RunExists, RunFolderUnusable, RunUnknown
 from curation_harness.record import files
+from curation_harness.record.entry import Entry
 from curation_harness.record.events import EventLog
 from curation_harness.record.models import (
     FORMAT,
     AttemptResult,
     AttemptSubmission,
-    Entry,
     Headline,
     ReferenceTable,
     Refusal,

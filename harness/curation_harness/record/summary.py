@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import statistics
 
+from curation_harness.record.entry import Entry
 from curation_harness.record.models import (
     AttemptResult,
-    Entry,
     ReferenceArm,
     ReferenceTable,
     RunStatus,

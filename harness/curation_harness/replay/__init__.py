@@ -15,8 +15,17 @@ order over the whole run is not enough. A request gets, of its lane, the recorde
 to a body that is equal after the rules below; else the lane's next one. A conversation that the record does not have
 takes the place of a recorded one that nobody has taken up. Where none is left, the request is refused with an error
 that the agent's program does not retry. Recorded failures of the provider fail again, without the waiting;
-what the gateway refused then it refuses again by itself. Signals (`curate signal`) are computed by the task's workers
-as in any run, or come from their cache.
+what the gateway's rules refused then they refuse again by themselves. Signals (`curate signal`) are computed by the
+task's workers as in any run, or come from their cache.
+
+Limits of requests, tokens and money are not counted anew: requests under way at the same time overshoot them as it
+happens. A request that was refused then for a spent budget is refused again, in the recorded words, as soon as its
+conversation has no recorded reply left; all others are let through. Limits of time and of submissions hold as in any
+run.
+
+A record that is damaged is no replay that differs: before anything is started, every recorded reply, selection and
+policy file is read and held against its digest. One that does not match ends the command with exit code 44 and the
+file's name.
 
 A run that was interrupted and resumed is replayed without the interruption: the agent was told of it then, and is not
 now.

@@ -24,29 +24,38 @@ def lane_of(path: str, body: bytes) -> str:
     """Name of the conversation that a request belongs to."""
     try:
         tree = json.loads(body)
-        beginning = normalise.tree(_beginning(tree)) if isinstance(tree, dict) else None
+        beginning = beginning_of(tree) if isinstance(tree, dict) else None
     except (ValueError, RecursionError):
         beginning = None
     written = json.dumps([path, beginning], sort_keys=True, default=str)
     return hashlib.sha256(written.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _beginning(tree: dict[str, Any]) -> list[Any]:
-    turns = tree.get("messages", tree.get("input"))
+def beginning_of(tree: dict[str, Any]) -> list[Any]:
+    """System prompt, instructions and first message of a request, after the rules.
+
+    Raises:
+        RecursionError: it is nested too deeply to look at.
+    """
+    first = first_turns(tree.get("messages", tree.get("input")))
+    return [normalise.tree(_words(part)) for part in (tree.get("system"), tree.get("instructions"), first)]
+
+
+def first_turns(turns: Any) -> list[Any]:
+    """A conversation up to the user's first message."""
     first: list[Any] = []
     for turn in turns if isinstance(turns, list) else [turns]:
         first.append(turn)
         if not isinstance(turn, dict) or turn.get("role") == "user":
             break
-    return [_words(part) for part in (tree.get("system"), tree.get("instructions"), first)]
+    return first
 
 
 def _words(part: Any) -> Any:
-    """What is said, without how it is packed: a message is one text or a list of blocks, and marks for the
-    provider's cache come and go, as a conversation gets longer."""
+    """What is said, without how it is packed: a message is one text or a list of blocks."""
     if isinstance(part, dict):
         said = part.get("text")
-        return said if isinstance(said, str) else {k: _words(v) for k, v in part.items() if k != "cache_control"}
+        return said if isinstance(said, str) else {k: _words(v) for k, v in part.items()}
     if isinstance(part, list):
         parts = [_words(one) for one in part]
         return "\n".join(parts) if all(isinstance(one, str) for one in parts) else parts
@@ -112,6 +121,16 @@ class Lanes:
             return None
         position = lane.position(body)
         return Taken(lane.waiting.pop(position).entry, position == 0)
+
+    def waits(self, path: str, body: bytes) -> bool:
+        """Whether a request's own conversation has a recorded exchange left."""
+        name = lane_of(path, body)
+        lane = self._followed.get(name) or self._lanes.get(name)
+        return lane is not None and bool(lane.waiting)
+
+    def over(self, path: str) -> bool:
+        """Whether all recorded exchanges with this path were handed out."""
+        return not any(lane.waiting for lane in self._lanes.values() if lane.path == path)
 
     def left(self) -> tuple[ExchangeEntry, ...]:
         """What was not asked for."""

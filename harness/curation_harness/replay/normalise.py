@@ -54,6 +54,13 @@ RULES: Final = (
         r"\1\2<id>",
     ),
     Rule(
+        "socket",
+        "what Claude Code draws for its own use: the values of `CLAUDE_CODE_MESSAGING_SOCKET` and"
+        " `CLAUDE_CODE_MESSAGING_TOKEN`",
+        re.compile(r"""(CLAUDE_CODE_MESSAGING_(?:SOCKET|TOKEN)[\\"']*(?:=|: ?)[\\"']*)[^\s\\"',}]+"""),
+        r"\1<drawn>",
+    ),
+    Rule(
         "agent",
         "names that Claude Code gives to sub-agents: `agentId: a3b5c7d`",
         re.compile(r"\b(agentId: )[0-9a-z]{6,}\b"),
@@ -137,10 +144,19 @@ RULES: Final = (
 )
 
 IGNORED: Final = frozenset(
-    ("prompt_cache_key", "metadata", "client_metadata", "user", "safety_identifier", "encrypted_content", "signature")
+    (
+        "cache_control",
+        "prompt_cache_key",
+        "metadata",
+        "client_metadata",
+        "user",
+        "safety_identifier",
+        "encrypted_content",
+        "signature",
+    )
 )
-"""Keys of a request whose values are not compared: names of caches, users and sessions, and what only the provider
-can read."""
+"""Keys of a request whose values are not compared: marks for the provider's cache, which move as a conversation gets
+longer, names of caches, users and sessions, and what only the provider can read."""
 _IDS: Final = frozenset(("id", "call_id", "tool_use_id", "tool_call_id", "item_id"))
 """Keys whose values are names that link parts of one conversation."""
 

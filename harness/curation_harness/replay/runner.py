@@ -9,11 +9,13 @@ from pathlib import Path
 
 from curation_harness import provenance
 from curation_harness.interruption import interruptible
+from curation_harness.model_desk import Denied
 from curation_harness.plan import Plan
 from curation_harness.providers import pins
 from curation_harness.record import files
 from curation_harness.record.events import now
 from curation_harness.record.exchanges import ExchangeLog
+from curation_harness.record.integrity import check_submissions
 from curation_harness.record.models import AttemptSubmission, ImageUsed
 from curation_harness.record.store import RunRecord
 from curation_harness.replay.source import RecordedSource
@@ -21,6 +23,7 @@ from curation_harness.replay.verdict import Replay, SubmissionReplay
 from curation_harness.run import Parts, RunLoop
 from curation_harness.seat import ModelLine
 from curation_harness.watcher import Watcher
+from curation_sandbox.gateway.exchange import Ask
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,15 @@ class Replayer:
         """Run the agent against the record and write ``reruns/NNN-replay.json``.
 
         Raises:
+            RecordInvalid: a file of the record that the replay rests on is damaged; nothing is started then.
             CurationError: the container or a server of ours cannot be started.
             KeyboardInterrupt: it was interrupted, and nothing is written.
         """
+        check_submissions(self.record)
+        source = RecordedSource(ExchangeLog(self.record.folder))
         folder = self._new_folder()
         try:
-            return self._replay(folder)
+            return self._replay(folder, source)
         except KeyboardInterrupt:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -59,12 +65,10 @@ class Replayer:
         folder.mkdir(parents=True)
         return folder
 
-    def _replay(self, folder: Path) -> Replay:
+    def _replay(self, folder: Path, source: RecordedSource) -> Replay:
         # the same run id as then: the agent sees it
         replayed = RunRecord.create(folder, self.record.spec, self.record.references())
-        source = RecordedSource(ExchangeLog(self.record.folder))
-        used = self.record.spec.model
-        line = None if used is None else ModelLine(used=used, pins=pins(used, self.plan.agent), source=source)
+        line = self._line(source)
         parts = Parts(
             record=replayed,
             task=self.plan.task,
@@ -81,11 +85,26 @@ class Replayer:
                 loop.work_through()
                 if loop.stopping:  # half a replay says nothing
                     raise KeyboardInterrupt
+            if source.damage is not None:
+                raise source.damage
         finally:
             shutil.rmtree(replayed.folder / "volumes", ignore_errors=True)
         replay = self._verdict(replayed, source)
         files.write_model(folder.with_suffix(".json"), replay)
         return replay
+
+    def _line(self, source: RecordedSource) -> ModelLine | None:
+        used = self.record.spec.model
+        if used is None:
+            return None
+        spent = (str(event.data["budget"]) for event in self.record.events.of("budget-spent"))
+        budget = next((name for name in spent if name.startswith("model ")), "model")
+
+        def denied(ask: Ask) -> Denied | None:
+            words = source.denied(ask)
+            return None if words is None else Denied(budget, words)
+
+        return ModelLine(used=used, pins=pins(used, self.plan.agent), source=source, denied=denied)
 
     def _verdict(self, replayed: RunRecord, source: RecordedSource) -> Replay:
         submissions = self._submissions(replayed)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Literal
 
-from curation_harness.record.models import CodeRevision, Entry, Hardware
+from curation_harness.record.entry import Entry
+from curation_harness.record.models import CodeRevision, Hardware
 from curation_harness.replay.compare import Kind
 
 

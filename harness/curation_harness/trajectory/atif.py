@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from pydantic import JsonValue
 
-from curation_harness.record.models import Entry
+from curation_harness.record.entry import Entry
 
 VERSION: Final = "ATIF-v1.7"
 Extra = dict[str, JsonValue]

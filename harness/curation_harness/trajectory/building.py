@@ -120,6 +120,7 @@ class _Writer:
                 len(steps),
                 {
                     "requests": len(entries),
+                    "requests_not_counted": {**found.not_counted},
                     "subagent_requests": sum(len(thread.entries) for thread in found.subagents),
                     "side_requests": len(found.side),
                     "side_tokens": sum(entry.tokens for entry in found.side),

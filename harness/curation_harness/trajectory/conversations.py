@@ -9,6 +9,7 @@ sub-agent, or, without tools where other requests have some, a side request: a t
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -18,12 +19,14 @@ from pydantic import JsonValue
 
 from curation_harness.record.exchanges import ExchangeEntry, ExchangeLog
 from curation_harness.trajectory.dialogue import Asked, Item, Reply, said
-from curation_harness.trajectory.drafts import Draft, agent_draft, no_reply, of_reply, result_draft
+from curation_harness.trajectory.drafts import Draft, agent_draft, more_refusals, no_reply, of_reply, result_draft
 from curation_harness.trajectory.exchanges import read_asked, read_reply
 
 _SYSTEM_CHANGES = 20
 """Different system prompts of one conversation that become steps; some programs put a counter into it."""
 
+_REFUSALS = 500
+"""Steps of requests that were refused or given up before they were sent; all more of them are one step."""
 _SUBAGENTS = 500
 """Conversations beside the main one; what a flood of them adds counts as side requests."""
 _LATE_CALLS = 50
@@ -47,6 +50,8 @@ class Thread:
     history: frozenset[str] = frozenset()
     """The model's words, calls and results in the last request."""
     systems: int = 0
+    turn: int = 0
+    """The agent's turn of the last request."""
     calls: dict[str, Draft] = field(default_factory=dict)
     """The step of each tool call, by its id."""
     drafts: list[Draft] = field(default_factory=list)
@@ -65,13 +70,19 @@ class Conversations:
         self.main = Thread()
         self.subagents: list[Thread] = []
         self.side: list[ExchangeEntry] = []
+        self.not_counted: Counter[str] = Counter()
+        """By outcome: requests that the run's ledger does not count, because no model ever saw them."""
         self._log = log
         self._names = names
         self._tools = False
         """Whether any request offered tools."""
+        self._refusals = 0
+        self._more: Draft | None = None
+        """The step of all refusals past ``_REFUSALS``."""
 
     def take(self, entry: ExchangeEntry) -> None:
-        if entry.outcome in ("refused", "budget"):  # kept in part only
+        if not entry.counted:  # and kept in part only
+            self.not_counted[entry.outcome] += 1
             self._refused(entry)
             return
         asked, reply = read_asked(self._log, entry), read_reply(self._log, entry)
@@ -91,11 +102,17 @@ class Conversations:
     def _refused(self, entry: ExchangeEntry) -> None:
         last = self.main.drafts[-1] if self.main.drafts else None
         if last is not None and last.refusal == (entry.outcome, entry.reason):
-            last.extra["times"] = last.times = last.times + 1
-            return
-        draft = no_reply(entry, Reply(), "")
-        draft.refusal = (entry.outcome, entry.reason)
-        self.main.drafts.append(draft)
+            last.repeat()
+        elif self._more is not None:
+            self._more.repeat()
+        elif self._refusals < _REFUSALS:
+            self._refusals += 1
+            draft = no_reply(entry, Reply(), "")
+            draft.refusal = (entry.outcome, entry.reason)
+            self.main.drafts.append(draft)
+        else:
+            self._more = more_refusals(entry)
+            self.main.drafts.append(self._more)
 
     # -- whose it is -------------------------------------------------------------------------------
 
@@ -170,10 +187,19 @@ class Conversations:
             )
         thread.history = history
         thread.opening = _opening(asked)
+        begins = thread is self.main and thread.turn not in (0, entry.turn)
+        thread.turn = entry.turn
+        new = _last_words(asked) if begins else None
+        times: Counter[str] = Counter()
         for item in asked.items:
-            if item.mark in thread.seen:
+            mark = item.mark
+            if _by_user(item):
+                # what a user says again is said again: the same words begin one turn after the other
+                times[mark] += 1
+                mark = f"{mark} {times[mark]}"
+            if mark in thread.seen and item is not new:
                 continue
-            thread.seen.add(item.mark)
+            thread.seen.add(mark)
             self._new_item(thread, item, entry)
 
     def _new_item(self, thread: Thread, item: Item, entry: ExchangeEntry) -> None:
@@ -228,6 +254,21 @@ def _opening(asked: Asked) -> tuple[str, ...]:
             break
         found.append(item.mark)
     return tuple(found)
+
+
+def _last_words(asked: Asked) -> Item | None:
+    """What the user said after all that the model said: with it a turn begins, however much of the history before
+    it was compacted."""
+    for item in reversed(asked.items):
+        if item.role in ("agent", "call", "result"):
+            break
+        if _by_user(item):
+            return item
+    return None
+
+
+def _by_user(item: Item) -> bool:
+    return item.role == "user" and not _INJECTED.fullmatch(item.text)
 
 
 def _system(asked: Asked) -> str:

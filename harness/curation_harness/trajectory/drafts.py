@@ -39,6 +39,11 @@ class Draft:
     subagents: dict[str, str] = field(default_factory=dict)
     """Trajectory id of the sub-agent that a call began, by the call's id."""
 
+    def repeat(self) -> None:
+        """One more that is the same."""
+        self.times += 1
+        self.extra["times"] = self.times
+
     def longest_argument(self, call_id: str) -> str:
         arguments = next((call.arguments for call in self.calls if call.id == call_id), {})
         return max(_strings(arguments), key=len, default="")
@@ -106,6 +111,16 @@ def no_reply(entry: ExchangeEntry, reply: Reply, before: str) -> Draft:
         at=entry.began + entry.seconds,
         source="system",
         message=f"{before}{why} (status {entry.status}).",
+        extra={"exchange": entry.id, "turn": entry.turn, "outcome": entry.outcome},
+    )
+
+
+def more_refusals(entry: ExchangeEntry) -> Draft:
+    """All requests without a reply from here on, each with another reason."""
+    return Draft(
+        at=entry.began + entry.seconds,
+        source="system",
+        message="More requests to the model were refused or given up; they are in the record only.",
         extra={"exchange": entry.id, "turn": entry.turn, "outcome": entry.outcome},
     )
 
