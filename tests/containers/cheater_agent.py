@@ -7,6 +7,7 @@ from typing import Final
 
 from curation_plugins import hookimpl
 from curation_plugins.api import Agent, AgentLaunch, AgentRequest
+from curation_sandbox.gateway.wires import Wire
 from curation_sandbox.spec import Mount
 
 FILES: Final = ("link.json", "pool.json", "loop.json", "pipe.json", "shut.json", "folder.json", "inner/a.json")
@@ -39,3 +40,4 @@ class LeavingAgent(Agent):
 @hookimpl
 def register_agents(register: Callable[[Agent], None]) -> None:
     register(LeavingAgent())
+    wires = (Wire.CHAT, Wire.RESPONSES, Wire.MESSAGES)
