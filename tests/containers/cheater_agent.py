@@ -16,6 +16,7 @@ FILES: Final = ("link.json", "pool.json", "loop.json", "pipe.json", "shut.json",
 class LeavingAgent(Agent):
     name = "leaving"
     summary = "leaves hostile files in its home"
+    wires = (Wire.CHAT, Wire.RESPONSES, Wire.MESSAGES)
     session_files = ("log/*.jsonl", "deep/*.jsonl")
 
     def __init__(self) -> None:
@@ -40,4 +41,3 @@ class LeavingAgent(Agent):
 @hookimpl
 def register_agents(register: Callable[[Agent], None]) -> None:
     register(LeavingAgent())
-    wires = (Wire.CHAT, Wire.RESPONSES, Wire.MESSAGES)
