@@ -5,8 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 HARNESS := $(VENV)/bin/harness
 STAMP := $(VENV)/.installed
+PYTEST := OMP_NUM_THREADS=1 CURATION_CACHE=$(CURDIR)/.cache/tests $(VENV)/bin/python -m pytest
 
-.PHONY: demo test lint docs engine image images setup clean-venv help
+.PHONY: demo test lint docs vllm engine image images setup clean-venv help
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,7 +19,8 @@ test: setup images ## lint, types, then every test that this machine can run
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	OMP_NUM_THREADS=1 CURATION_CACHE=$(CURDIR)/.cache/tests $(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+	$(PYTEST) -n 2 tests/unit tests/repo $(PYTEST_ARGS)
+	$(PYTEST) tests/contract tests/containers tests/agents tests/gpu $(PYTEST_ARGS)
 
 lint: setup ## ruff and mypy only
 	$(VENV)/bin/ruff check .
@@ -46,6 +48,9 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(VENV)/bin/pip install -q -c constraints.txt -e '.[train,dev]'
 	@$(VENV)/bin/pip install -q --no-deps -e tests/plugins/curation-probe
 	@touch $@
+
+vllm: ## a Python with vLLM's CPU build, for the tests of the vLLM backend (3.5 GB)
+	tests/vllm_venv.sh .venv-vllm
 
 engine: ## a running Docker engine
 	@images/engine.sh

@@ -61,8 +61,7 @@ def probe_record(
         plan,
         AgentLaunch(command=("true",)),
         ImageUsed(name="none", digest="sha256:" + "0" * 64, labels={}),
-        task_assets.digest(assets),
-        task_assets.pool_digest(assets),
+        assets,
     )
     runs.mkdir(parents=True, exist_ok=True)
     return RunRecord.create(runs, spec, references)

@@ -10,7 +10,8 @@ from typing import Protocol
 
 from curation_harness import feedback
 from curation_harness.checkpoints import KeptModels
-from curation_harness.record.models import AttemptResult, Scores, Timings, Truth
+from curation_harness.record.measures import Scores
+from curation_harness.record.models import AttemptResult, Timings, Truth
 from curation_harness.record.state import ledger
 from curation_harness.record.store import RunRecord
 from curation_harness.trial import Trial, TrialRunner

@@ -24,6 +24,11 @@ from curation_harness.replay.verdict import Replay, RequestReplay, SubmissionRep
 from curation_plugins import errors as plugin_errors
 from curation_plugins import plugin_docs
 from curation_plugins.config import TaskConfig
+from curation_plugins.hub.wanted import HubSource, UrlSource
+from curation_plugins.tasks.llava.evaluation import Evaluation
+from curation_plugins.tasks.llava.recipe import Recipe
+from curation_plugins.tasks.llava.sources.settings import FetchedSettings
+from curation_plugins.tasks.llava.tiny.settings import TinySettings
 from curation_sandbox import errors as sandbox_errors
 from curation_sandbox.submit_server import openapi
 
@@ -96,6 +101,17 @@ def _exit_code_rows(module: ModuleType) -> Iterator[str]:
 # -- task.yaml and the record ------------------------------------------------------------------------
 
 
+LLAVA: Sequence[tuple[str, type[BaseModel]]] = (
+    ("assets of family llava, kind: made", TinySettings),
+    ("assets of family llava, kind: fetched", FetchedSettings),
+    ("a source, kind: hub", HubSource),
+    ("a source, kind: url", UrlSource),
+    ("recipe of family llava", Recipe),
+    ("evaluation of family llava", Evaluation),
+)
+"""What the tasks' family checks."""
+
+
 def task_reference() -> str:
     parts = [
         "# task.yaml\n",
@@ -109,6 +125,10 @@ def task_reference() -> str:
     for name, field in TaskConfig.model_fields.items():
         for model in nested_models(field.annotation):
             parts += [f"## {name}\n", summary_of(model), table(model, prefix=f"{name}.")]
+    seen = {model for _, model in LLAVA}
+    for title, model in LLAVA:
+        parts.append(_section(title, model))
+        parts += [_section(inner.__name__, inner, level=3) for inner in _below(model, seen)]
     return "\n".join(part for part in parts if part)
 
 

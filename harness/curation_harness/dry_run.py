@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from curation_harness import machine, provenance, providers, seeds
+from curation_harness import estimates, fetch, machine, provenance, providers, seeds
 from curation_harness import plan as plans
 from curation_harness.machine import Check
 from curation_harness.plan import LaunchOptions, Plan
@@ -68,10 +68,26 @@ def describe(options: LaunchOptions, registry: Registry) -> Description:
         "engine": plan.engine.name,
         "seeds": seeds.of_run(options.seed, plan.task.config.headline.seeds).model_dump(),
         "recipe_digest": provenance.recipe_digest(plan.task),
-        "assets": {"folder": str(assets), "made": assets.is_dir()},
+        "assets": {
+            "folder": str(assets),
+            "made": assets.is_dir(),
+            "downloads": [piece.as_json() for piece in fetch.pieces(plan.task, options.cache)],
+        },
+        "estimates": estimates.of(plan),
         "task": plan.task.config.model_dump(mode="json"),
     }
-    return Description(resolved, (*machine.checks(plan), _image(plans.image_name(launch, plan.task)), *_model(plan)))
+    image = _image(plans.image_name(launch, plan.task))
+    return Description(
+        resolved, (*machine.checks(plan), *estimates.checks(plan), _scoring(plan), image, *_model(plan))
+    )
+
+
+def _scoring(plan: Plan) -> Check:
+    try:
+        plan.task.require_ready()
+    except CurationError as error:
+        return Check("scoring", False, _sentence(error))
+    return Check("scoring", True, _pairs(plan.task.scoring_identity()) or "by the task itself")
 
 
 def _image(name: str) -> Check:
@@ -118,6 +134,13 @@ def _lines(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "worker", _pairs(task["workers"])
     yield "benchmarks", ", ".join(task["benchmarks"])
     yield "recipe", _pairs(task["recipe"])
+    if task["evaluation"]:
+        yield "evaluation", _pairs(task["evaluation"])
+    for piece in plan["assets"]["downloads"]:
+        size = format_size(piece["bytes"]) if piece["bytes"] else "size not known"
+        yield f"  {piece['name']}", f"{piece['from']}, {size}{'' if piece['here'] else ', not here'}"
+    if plan["estimates"] is not None:
+        yield from estimates.lines(plan["estimates"])
 
 
 def _short(word: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from curation_harness.record.models import ReferenceTable, Scores
+from curation_harness.record.measures import Scores
+from curation_harness.record.models import ReferenceTable
 from curation_harness.record.summary import floor, reference_line
 from curation_plugins.config import FeedbackRules
 from curation_sandbox.protocol import Feedback, ReferenceScore, Score

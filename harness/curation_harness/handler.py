@@ -64,6 +64,7 @@ class RunHandler:
         self._notices: list[str] = []
         self._states: dict[int, AttemptState] = {}
         self._pool_rows = self.plugin.pool_rows(self.assets)
+        self._excluded = self.plugin.excluded(self.assets)
 
     # -- told by the run loop ------------------------------------------------------------------------
 
@@ -142,10 +143,10 @@ class RunHandler:
             refusals=len(self.record.events.of("refused")),
         )
 
-    def signal(self, name: str, rows: Path) -> SignalView:
+    def signal(self, name: str, rows: Path, attempt: int | None) -> SignalView:
         if self.over():
             raise HandlerError(410, "run-over", "the run is over; nothing more is computed")
-        return self.signals.request(name, rows)
+        return self.signals.request(name, rows, attempt)
 
     def signal_view(self, id: str) -> SignalView | None:
         return self.signals.view(id)
@@ -159,7 +160,7 @@ class RunHandler:
     # -- pieces --------------------------------------------------------------------------------------
 
     def _parse(self, data: Path) -> Selection:
-        return selections.parse(data, self.plugin.config.submission, self._pool_rows)
+        return selections.parse(data, self.plugin.config.submission, self._pool_rows, self._excluded)
 
     def _budgets(self) -> tuple[Budget, ...]:
         running = self.clock.spent()

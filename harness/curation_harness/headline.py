@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from curation_harness.record import files
-from curation_harness.record.models import (
-    Headline,
-    Recovered,
-    ReferenceTable,
-    Scores,
-    SealedScore,
-    SeedScores,
-)
-from curation_harness.record.scores import over_seeds, pool_splits, recovered_share
+from curation_harness.record.measures import Analysis
+from curation_harness.record.models import Headline, SeedScores
+from curation_harness.record.scores import over_seeds, read_items
 from curation_harness.record.state import best
 from curation_harness.record.store import RunRecord, read
+from curation_harness.record.sums import HALVES, Halves
+from curation_harness.record.tallies import tally
 from curation_harness.trial import TrialRunner
 from curation_plugins.api import Progress
 
@@ -41,14 +38,13 @@ class HeadlineRunner:
         record.events.append("headline-started", attempt=winner.n)
         seeds = record.spec.seeds.headline
         scored = tuple(self._seed(winner.n, k, seed) for k, seed in enumerate(seeds, start=1))
-        headline = compose(winner.n, scored, record.references())
+        headline = compose(record, winner.n, scored)
         record.write_headline(headline)
         return headline
 
     def _seed(self, n: int, k: int, seed: int) -> SeedScores:
         record = self.record
-        # by attempt: after a resume another attempt may be the best, and must not inherit these
-        items = record.folder / "headline" / f"attempt-{n:03d}" / f"seed-{k}"
+        items = _items_folder(record, n, k)
         path = items / "scores.json"
         if path.exists():
             return read(path, SeedScores)
@@ -61,33 +57,46 @@ class HeadlineRunner:
 
         trial = self.trials.run(selection, seed, items, tell)
         scores = SeedScores(
-            attempt=n, seed=seed, public=trial.public, sealed=trial.sealed, model_digest=trial.model_digest
+            attempt=n,
+            seed=seed,
+            public=trial.public,
+            sealed=trial.sealed,
+            all_items=trial.all_items,
+            model_digest=trial.model_digest,
         )
         files.write_model(path, scores)
         record.events.append("headline-seed", k=k, seed=seed)
         return scores
 
 
-def compose(attempt: int, seeds: tuple[SeedScores, ...], references: ReferenceTable | None) -> Headline:
-    """The headline from its seeds' scores."""
-    sealed = over_seeds([seed.sealed for seed in seeds])
+def compose(record: RunRecord, attempt: int, seeds: tuple[SeedScores, ...]) -> Headline:
+    """The headline from its seeds' scores and item results."""
     return Headline(
         attempt=attempt,
         seeds=seeds,
-        sealed=sealed,
+        sealed=over_seeds([seed.sealed for seed in seeds]),
         public=over_seeds([seed.public for seed in seeds]),
-        all_items=over_seeds([pool_splits(seed.public, seed.sealed) for seed in seeds]),
-        recovered=_recovered(sealed, references),
+        all_items=over_seeds([seed.all_items for seed in seeds]),
+        analysis=_analysis(record, attempt, len(seeds)),
     )
 
 
-def _recovered(sealed: SealedScore, references: ReferenceTable | None) -> Recovered | None:
-    base, full = _sealed(references, "base"), _sealed(references, "full")
-    if base is None or full is None:
+def _analysis(record: RunRecord, attempt: int, seeds: int) -> Analysis | None:
+    table = record.references()
+    if table is None or table.sums is None:
         return None
-    return recovered_share(sealed, over_seeds(base), over_seeds(full))
+    from curation_harness.record.analysis import analyse  # numpy; reading records does without it
+
+    benchmarks = record.spec.task.benchmarks
+    folders = [_items_folder(record, attempt, k) for k in range(1, seeds + 1)]
+    headline: list[Halves] = [
+        {half: tally(read_items(folder / f"items-{half}.jsonl", benchmarks)) for half in HALVES} for folder in folders
+    ]
+    chosen = tally(read_items(record.attempt_folder(attempt) / "items-public.jsonl", benchmarks))
+    scored = sum(result.public is not None for result in record.results())
+    return analyse(headline, chosen, scored, table.sums)
 
 
-def _sealed(references: ReferenceTable | None, name: str) -> list[Scores] | None:
-    arm = references.arm(name) if references else None
-    return [seed.sealed for seed in arm.seeds] if arm else None
+def _items_folder(record: RunRecord, attempt: int, k: int) -> Path:
+    """By attempt: after a resume another attempt may be the best, and must not inherit these."""
+    return record.folder / "headline" / f"attempt-{attempt:03d}" / f"seed-{k}"

@@ -13,8 +13,10 @@ from curation_harness import leftovers, machine, references
 from curation_harness import plan as plans
 from curation_harness.errors import OptionInvalid, RecordInvalid
 from curation_harness.interruption import interruptible
+from curation_harness.noise import NoiseRunner
 from curation_harness.plan import LaunchOptions
 from curation_harness.prerequisites import find_image, model_line
+from curation_harness.record.measures import Noise
 from curation_harness.record.models import ReferenceTable, RunStatus
 from curation_harness.record.state import iterations_left
 from curation_harness.record.store import RunRecord
@@ -25,6 +27,7 @@ from curation_harness.replay.verdict import Replay
 from curation_harness.rerun import Rerun, SubmissionRerunner
 from curation_harness.run import Parts, RunLoop
 from curation_harness.seat import Seat
+from curation_harness.shipped_signals import Shipped, SignalMaker
 from curation_harness.trajectory.building import FILE as TRAJECTORY
 from curation_harness.trajectory.building import write as write_trajectory
 from curation_harness.trial import TrialRunner
@@ -56,6 +59,8 @@ def launch(options: LaunchOptions, registry: Registry, watcher: Watcher) -> Outc
         CurationError: bad options, a missing engine or image, damaged files: before the run folder is made.
     """
     plan = plans.make(options, registry)
+    task_assets.require_downloads(options.cache, plan.task)
+    plan.task.require_ready()
     # before minutes are spent on the task's files: is the agent's part in order?
     first = plan.agent_launch(task_assets.folder(options.cache, plan.task))
     if first.interactive and not sys.stdin.isatty():
@@ -68,7 +73,7 @@ def launch(options: LaunchOptions, registry: Registry, watcher: Watcher) -> Outc
     assets = task_assets.ensure(options.cache, plan.task, watcher.progress)
     agent = plan.agent_launch(assets)
     image = find_image(plans.image_name(agent, plan.task))
-    spec = plans.run_spec(plan, agent, image, task_assets.digest(assets), task_assets.pool_digest(assets))
+    spec = plans.run_spec(plan, agent, image, assets)
     table = references.find(options.cache, plan.task, assets)
     if table is None:
         watcher.step(
@@ -99,13 +104,42 @@ def finish(record: RunRecord, registry: Registry, cache: Path, watcher: Watcher)
 
 def measure_references(task: Task, registry: Registry, engine: str, cache: Path, watcher: Watcher) -> ReferenceTable:
     """Measure a task's reference selections; what was measured before is kept."""
+    task.require_ready()
+    assets = _files_of(task, cache, watcher)
+    with _measuring(task, registry, engine, cache, assets) as trials:
+        return ReferenceRunner(cache, trials, watcher.progress).run()
+
+
+def measure_noise(
+    task: Task, registry: Registry, engine: str, cache: Path, watcher: Watcher, seeds: int, evaluations: int
+) -> Noise:
+    """Measure how far one selection's score moves by itself; what was measured before is kept."""
+    task.require_ready()
+    assets = _files_of(task, cache, watcher)
+    runner = NoiseRunner(cache, lambda: _measuring(task, registry, engine, cache, assets), watcher.progress)
+    return runner.run(seeds, evaluations)
+
+
+def ship_signals(task: Task, registry: Registry, engine: str, cache: Path, watcher: Watcher) -> Shipped:
+    """Measure the signals that ship with a task's pool; what was measured before is kept."""
+    assets = _files_of(task, cache, watcher)
+    log = cache / f"signals-{task.name}.log"
+    with registry.engines.get(engine).open(run_id=f"signals-{task.name}", log=log, config=task.config) as session:
+        return SignalMaker(task, assets, session, cache, watcher.progress).run()
+
+
+def _files_of(task: Task, cache: Path, watcher: Watcher) -> Path:
     watcher.step(f"making or checking the files of task {task.name}")
-    assets = task_assets.ensure(cache, task, watcher.progress)
+    return task_assets.ensure(cache, task, watcher.progress)
+
+
+@contextmanager
+def _measuring(task: Task, registry: Registry, engine: str, cache: Path, assets: Path) -> Iterator[TrialRunner]:
+    """Fresh workers for measurements without a run."""
     cache.mkdir(parents=True, exist_ok=True)
     log = cache / f"references-{task.name}.log"
     with registry.engines.get(engine).open(run_id=f"references-{task.name}", log=log, config=task.config) as session:
-        trials = TrialRunner(task, assets, session)
-        return ReferenceRunner(cache, trials, watcher.progress).run()
+        yield TrialRunner(task, assets, session)
 
 
 def rerun_submissions(record: RunRecord, registry: Registry, cache: Path, epsilon: float, watcher: Watcher) -> Rerun:

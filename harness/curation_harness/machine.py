@@ -34,7 +34,7 @@ def checks(plan: Plan) -> tuple[Check, ...]:
     limits, workers = plan.task.config.limits, plan.task.config.workers
     memory = limits.memory + parse_size(workers.memory)
     total = psutil.virtual_memory().total
-    wanted, free = run_bytes(plan), _free(plan.options.runs)
+    wanted, free = run_bytes(plan), free_bytes(plan.options.runs)
     return (
         Check(
             "memory",
@@ -74,7 +74,7 @@ def require(plan: Plan) -> None:
             f"limits.cpus is {limits.cpus:g}, and this machine has {_cpus()} processors",
             hint=f"For this run: --set limits.cpus={_cpus()}",
         )
-    wanted, free = run_bytes(plan), _free(plan.options.runs)
+    wanted, free = run_bytes(plan), free_bytes(plan.options.runs)
     if wanted > free:
         raise DiskFull(
             f"{plan.options.runs} has {format_size(free)} free; workspace, home and trained models of a run may use"
@@ -110,6 +110,11 @@ def run_bytes(plan: Plan) -> int:
     return config.limits.workspace_size + config.limits.home_size + models
 
 
-def _free(runs: Path) -> int:
-    existing = next(parent for parent in (runs, *runs.parents) if parent.exists())
-    return shutil.disk_usage(existing).free
+def existing(folder: Path) -> Path:
+    """The folder, or the nearest above it that is there."""
+    return next(path for path in (folder, *folder.parents) if path.exists())
+
+
+def free_bytes(folder: Path) -> int:
+    """Room on the disk where the folder is or will be."""
+    return shutil.disk_usage(existing(folder)).free

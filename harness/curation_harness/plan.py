@@ -25,6 +25,7 @@ from curation_harness.record.models import (
     ScaffoldUsed,
 )
 from curation_harness.seat import ModelLine, Seat
+from curation_plugins import assets as task_assets
 from curation_plugins import config
 from curation_plugins.api import (
     Agent,
@@ -177,7 +178,7 @@ def _model(options: LaunchOptions, agent: Agent, task: Task) -> ModelUsed | None
     return used.model_copy(update={"prices": given})
 
 
-def run_spec(plan: Plan, launch: AgentLaunch, image: ImageUsed, assets_digest: str, pool_digest: str) -> RunSpec:
+def run_spec(plan: Plan, launch: AgentLaunch, image: ImageUsed, assets: Path) -> RunSpec:
     """The record's first file."""
     options, task, registry = plan.options, plan.task, plan.registry
     task_from = registry.tasks.provider(task.name)
@@ -210,13 +211,15 @@ def run_spec(plan: Plan, launch: AgentLaunch, image: ImageUsed, assets_digest: s
         ),
         engine=plan.engine.name,
         seeds=seeds.of_run(options.seed, task.config.headline.seeds),
-        assets_digest=assets_digest,
-        pool_digest=pool_digest,
+        assets_digest=task_assets.digest(assets),
+        pool_digest=task_assets.pool_digest(assets),
         recipe_digest=provenance.recipe_digest(task),
         image=image,
         code=provenance.code_revision(),
         packages=provenance.packages(),
         hardware=provenance.hardware(),
+        published=task.published(),
+        audit=task.audited(assets),
     )
 
 

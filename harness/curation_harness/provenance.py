@@ -106,7 +106,8 @@ def _gpus() -> tuple[str, ...]:
 
 
 def recipe_digest(task: Task) -> str:
-    """SHA-256 over all that fixes a task's scores but the pool's bytes: recipe, benchmarks, row limit, assets.
+    """SHA-256 over all that fixes a task's scores but the pool's bytes: recipe, what answers and grades, benchmarks,
+    row limit, assets.
 
     References compare with a run when this and the pool's digest are equal.
     """
@@ -114,6 +115,7 @@ def recipe_digest(task: Task) -> str:
     fixed = {
         "family": config.family,
         "recipe": config.recipe,
+        "evaluation": dict(task.scoring_identity()),
         "benchmarks": config.benchmarks,
         "rows_max": config.submission.rows_max,
         "assets": task.assets_key(),

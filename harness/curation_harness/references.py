@@ -1,4 +1,13 @@
-"""Reference tables: known selections, trained and scored like attempts, so that a score means something."""
+"""Reference tables: known selections, trained and scored like attempts, so that a score means something.
+
+::
+
+    <cache>/references/<task>-<pool>-<recipe>/
+        <reference>-<k>/     scores.json (written last), items-public.jsonl, items-sealed.jsonl
+        noise/               what `harness noise` measures, see ``noise``
+        table.json           all of it as one table
+        imported.json        a table that was measured elsewhere
+"""
 
 from __future__ import annotations
 
@@ -11,47 +20,86 @@ from curation_harness.attempts import against_truth
 from curation_harness.errors import ReferencesInvalid
 from curation_harness.record import files
 from curation_harness.record.events import now
-from curation_harness.record.models import FORMAT, ReferenceArm, ReferenceSeed, ReferenceTable
+from curation_harness.record.measures import Noise
+from curation_harness.record.models import FORMAT, Origin, ReferenceArm, ReferenceSeed, ReferenceTable
+from curation_harness.record.scores import read_items
 from curation_harness.record.store import read
+from curation_harness.record.sums import HALVES, Halves, pack, shorten, unpack
+from curation_harness.record.tallies import tally
 from curation_harness.trial import TrialRunner
 from curation_plugins import assets as task_assets
 from curation_plugins import selection as selections
 from curation_plugins.api import Progress, Task
 
+FIXED = "random-fixed"
+"""One random selection under several training seeds: what the noise floor is made of."""
+
 
 def folder(cache: Path, task: Task, assets: Path) -> Path:
-    """Where a task's measurements are kept: one file per arm and seed, so that a stop loses at most one."""
+    """Where a task's measurements are kept: one folder per arm and seed, so that a stop loses at most one."""
     pool, recipe = task_assets.pool_digest(assets), provenance.recipe_digest(task)
     return cache / "references" / f"{task.name}-{pool[:12]}-{recipe[:12]}"
 
 
 def find(cache: Path, task: Task, assets: Path) -> ReferenceTable | None:
-    """The table measured on this machine, else the one that ships with the task; none if neither fits."""
-    measured = folder(cache, task, assets) / "table.json"
+    """The table measured on this machine, else an imported one, else the one that ships with the task; none if none
+    fits. What ``harness noise`` measured here is put in."""
+    here = folder(cache, task, assets)
     shipped = task.references_file()
-    for path in (measured, shipped):
+    for path in (here / "table.json", here / "imported.json", shipped):
         if path is not None and path.exists():
-            table = read(path, ReferenceTable)
-            if _fits(table, task, assets):
-                return table
+            table = _read_table(path)
+            if path.parent == here or _fits(table, task, assets):
+                noise = _noise(here)
+                return table.model_copy(update={"noise": noise}) if noise else table
     return None
 
 
-def import_table(cache: Path, task: Task, assets: Path, path: Path) -> ReferenceTable:
+def import_table(
+    cache: Path, task: Task, assets: Path, path: Path, origin: Origin | None, other_digests: bool = False
+) -> ReferenceTable:
     """Take over a table that was measured elsewhere.
 
+    Args:
+        origin: who measured it, with what; none if the table says so itself.
+        other_digests: take it over even if it is of another pool or recipe.
+
     Raises:
-        ReferencesInvalid: it belongs to another pool or recipe.
+        ReferencesInvalid: nobody says where it comes from; it is of another pool or recipe, and that was
+            not admitted; or references were measured here already.
     """
-    table = read(path, ReferenceTable)
-    if not _fits(table, task, assets):
+    table = _read_table(path)
+    origin = origin or table.origin
+    if origin is None:
         raise ReferencesInvalid(
-            f"{path} was measured on another pool or recipe than task {task.name} has here",
-            hint="Scores only compare on the same pool and recipe; measure with `harness references`.",
+            f"{path} does not say who measured it",
+            hint="Say it: --measured-by WHO --model MODEL@REVISION --recipe NAME.",
+        )
+    fits = _fits(table, task, assets)
+    if not fits and not other_digests:
+        raise ReferencesInvalid(
+            f"{path} was measured on another pool or recipe than task {task.name} has here: "
+            + _digests(table, task, assets),
+            hint="Scores only compare on the same pool and recipe; measure with `harness references`. If they are"
+            " known to be the same in what counts, --other-digests takes it over, and every report says so.",
         )
     target = folder(cache, task, assets)
+    if (target / "table.json").exists():
+        raise ReferencesInvalid(
+            f"the references of task {task.name} were measured here already",
+            hint=f"They would hide the imported ones; to use those instead, move {target} away.",
+        )
     target.mkdir(parents=True, exist_ok=True)
-    files.write_model(target / "table.json", table)
+    table = table.model_copy(update={"origin": origin.model_copy(update={"other_digests": not fits})})
+    files.write_model(target / "imported.json", table)
+    return table
+
+
+def _read_table(path: Path) -> ReferenceTable:
+    """A table whose sums can be used: what is wrong with them must not be found out when a run is over."""
+    table = read(path, ReferenceTable)
+    if table.sums is not None:
+        unpack(table.sums)
     return table
 
 
@@ -59,6 +107,19 @@ def _fits(table: ReferenceTable, task: Task, assets: Path) -> bool:
     return table.pool_digest == task_assets.pool_digest(assets) and table.recipe_digest == provenance.recipe_digest(
         task
     )
+
+
+def _digests(table: ReferenceTable, task: Task, assets: Path) -> str:
+    pool, recipe = task_assets.pool_digest(assets), provenance.recipe_digest(task)
+    return (
+        f"pool {table.pool_digest[:12]} there and {pool[:12]} here,"
+        f" recipe {table.recipe_digest[:12]} there and {recipe[:12]} here"
+    )
+
+
+def _noise(here: Path) -> Noise | None:
+    path = here / "noise" / "noise.json"
+    return read(path, Noise) if path.exists() else None
 
 
 @dataclass(frozen=True)
@@ -69,68 +130,118 @@ class ReferenceRunner:
     trials: TrialRunner
     progress: Progress
 
+    @property
+    def folder(self) -> Path:
+        return folder(self.cache, self.trials.task, self.trials.assets)
+
     def run(self) -> ReferenceTable:
         """Measure what is missing and write the table.
 
         Raises:
             WorkFailed: we failed; finished measurements stay.
         """
+        for name, count in self.trials.task.config.references.items():
+            for k in range(count):
+                self.measure(name, k, count)
+        return self.write_table()
+
+    def write_table(self) -> ReferenceTable:
+        """Put all that was measured into one table: the arms of the configuration, with what further seeds there
+        are. Nothing is written where an arm is missing."""
         task, assets = self.trials.task, self.trials.assets
-        target = folder(self.cache, task, assets)
-        target.mkdir(parents=True, exist_ok=True)
-        arms = tuple(
-            ReferenceArm(name=name, seeds=tuple(self._measure(target, name, k) for k in range(count)))
-            for name, count in task.config.references.items()
-        )
+        arms = {name: self.measured(name) for name in task.config.references}
+        items = {
+            name: [self._halves(name, k) for k in range(len(measured))] for name, measured in arms.items() if measured
+        }
         table = ReferenceTable(
             format=FORMAT,
             task=task.name,
             pool_digest=task_assets.pool_digest(assets),
             recipe_digest=provenance.recipe_digest(task),
-            arms=arms,
+            arms=tuple(ReferenceArm(name=name, seeds=measured) for name, measured in arms.items()),
+            sums=pack(items) if items else None,
+            noise=_noise(self.folder),
             code=provenance.code_revision(),
             hardware=provenance.hardware(),
             measured=now(),
         )
-        files.write_model(target / "table.json", table)
+        if all(len(arms[name]) >= count for name, count in task.config.references.items()):
+            files.write_model(self.folder / "table.json", table)
         return table
 
-    def _measure(self, target: Path, name: str, k: int) -> ReferenceSeed:
-        path = target / f"{name}-{k}.json"
-        if path.exists():
-            return read(path, ReferenceSeed)
-        measured = self._trial(name, k)
-        files.write_model(path, measured)
-        return measured
+    def _place(self, name: str, k: int) -> Path:
+        return self.folder / f"{name}-{k}"
 
-    def _trial(self, name: str, k: int) -> ReferenceSeed:
-        task, assets = self.trials.task, self.trials.assets
-        seed = seeds.of_reference(name, k)
-        try:
-            rows = task.reference_rows(name, seed, assets)
-        except KeyError:
-            raise ReferencesInvalid(
-                f"task {task.name} lists the reference {name!r}, which it cannot make",
-                hint="Correct `references` in its task.yaml; curation_plugins.references names the known ones.",
-            ) from None
+    def measured(self, name: str) -> tuple[ReferenceSeed, ...]:
+        """The seeds of a reference that were measured, from the first on."""
+        found: list[ReferenceSeed] = []
+        while (path := self._place(name, len(found)) / "scores.json").exists():
+            found.append(read(path, ReferenceSeed))
+        return tuple(found)
+
+    def _halves(self, name: str, k: int) -> Halves:
+        benchmarks = self.trials.task.config.benchmarks
+        return {
+            half: shorten(tally(read_items(self._place(name, k) / f"items-{half}.jsonl", benchmarks)))
+            for half in HALVES
+        }
+
+    def measure(self, name: str, k: int, count: int) -> ReferenceSeed:
+        """The reference's k-th seed, measured now if it was not before.
+
+        Raises:
+            WorkFailed: we failed.
+            ReferencesInvalid: the task knows no such reference.
+        """
+        place = self._place(name, k)
+        if (place / "scores.json").exists():
+            return read(place / "scores.json", ReferenceSeed)
+        place.mkdir(parents=True, exist_ok=True)
 
         def tell(what: str, done: float) -> None:
-            self.progress(f"{name}, seed {k + 1} of {task.config.references[name]}: {what}", done)
+            self.progress(f"{name}, seed {k + 1} of {count}: {what}", done)
 
+        measured = self._trial(name, k, place, tell)
+        files.write_model(place / "scores.json", measured)
+        return measured
+
+    def _trial(self, name: str, k: int, place: Path, tell: Progress) -> ReferenceSeed:
+        task, assets = self.trials.task, self.trials.assets
+        seed = seeds.of_reference(name, k)
+        chosen = self.selection(name, seed)
         with tempfile.TemporaryDirectory(prefix="reference-", dir=self.cache) as scratch:
-            path = None
-            chosen = selections.of_rows(list(rows)) if rows is not None else None
-            if chosen is not None:
-                path = Path(scratch) / "selection.jsonl"
-                path.write_bytes(chosen.canonical())
-            trial = self.trials.run(path, seed, Path(scratch), tell)
+            path = write_selection(chosen, Path(scratch)) if chosen is not None else None
+            trial = self.trials.run(path, seed, place, tell)
         good = task.truth(assets)
         return ReferenceSeed(
             seed=seed,
             rows=len(chosen.rows) if chosen else 0,
             public=trial.public,
             sealed=trial.sealed,
+            all_items=trial.all_items,
             truth=against_truth(chosen, good, task.config.submission.rows_max)
             if chosen and good is not None
             else None,
         )
+
+    def selection(self, name: str, seed: int) -> selections.Selection | None:
+        """The rows of a reference; none for the untrained model.
+
+        Raises:
+            ReferencesInvalid: the task knows no such reference.
+        """
+        task = self.trials.task
+        try:
+            rows = task.reference_rows(name, seed, self.trials.assets)
+        except KeyError:
+            raise ReferencesInvalid(
+                f"task {task.name} lists the reference {name!r}, which it cannot make",
+                hint="Correct `references` in its task.yaml; curation_plugins.references names the known ones.",
+            ) from None
+        return selections.of_rows(list(rows)) if rows is not None else None
+
+
+def write_selection(chosen: selections.Selection, scratch: Path) -> Path:
+    path = scratch / "selection.jsonl"
+    path.write_bytes(chosen.canonical())
+    return path

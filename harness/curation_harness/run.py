@@ -206,8 +206,9 @@ class RunLoop:
             assets=parts.assets,
             session=self.session,
             work=self.work,
-            cache=parts.cache / "signals",
+            cache=parts.cache,
             progress=parts.watcher.progress,
+            over=self._nobody_waits,
         )
         return RunHandler(
             record=record,
@@ -218,9 +219,13 @@ class RunLoop:
             work=self.work,
             attempts=self.attempts,
             signals=signals,
-            over=lambda: self._agent_over or self._done_at is not None or self._stop.is_set(),
+            over=self._nobody_waits,
             on_done=self._on_done,
         )
+
+    def _nobody_waits(self) -> bool:
+        """Whether the agent's part is over."""
+        return self._agent_over or self._done_at is not None or self._stop.is_set()
 
     def _attempts(self) -> Attempts:
         def tell(n: int, state: AttemptState) -> None:

@@ -9,11 +9,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from curation_harness.record.models import Scores
+from curation_harness.record.measures import Scores
 from curation_harness.record.scores import aggregate, read_items
 from curation_plugins.api import EngineSession, Progress, Task
 from curation_plugins.errors import WorkerReplyInvalid
-from curation_plugins.jobs import EvaluateJob, EvaluateResult, Split, TrainJob, TrainResult
+from curation_plugins.jobs import EvaluateJob, EvaluateResult, ItemResult, Split, TrainJob, TrainResult
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class Trial:
     model_digest: str
     public: Scores
     sealed: Scores
+    all_items: Scores
+    """Both halves as one set of items."""
     train_seconds: float
     evaluate_seconds: float
 
@@ -51,18 +53,20 @@ class TrialRunner:
             began = time.monotonic()
             train, model = self._train(selection, seed, scratch, progress)
             trained = time.monotonic()
-            public = self._evaluate(model, "public", scratch, items, progress)
-            sealed = self._evaluate(model, "sealed", scratch, items, progress)
+            public = self.evaluate(model, "public", items, progress)
+            sealed = self.evaluate(model, "sealed", items, progress)
             evaluated = time.monotonic()
             digest = model_digest(model) if model else ""
             if keep is not None and model is not None:
                 keep.mkdir()
                 model.rename(keep / model.name)
+            graded = self.task.graded()
             return Trial(
                 train=train,
                 model_digest=digest,
-                public=public,
-                sealed=sealed,
+                public=aggregate(public, graded),
+                sealed=aggregate(sealed, graded),
+                all_items=aggregate([*public, *sealed], graded),
                 train_seconds=trained - began,
                 evaluate_seconds=evaluated - trained,
             )
@@ -91,17 +95,35 @@ class TrialRunner:
             )
         return result, model
 
-    def _evaluate(self, model: Path | None, split: Split, scratch: Path, items: Path, progress: Progress) -> Scores:
-        out = scratch / f"items-{split}.jsonl"
-        job = EvaluateJob(model=model, assets=self.assets, split=split, recipe=self.task.config.recipe, out=out)
-        result = self.session.call(self.task.worker("evaluate"), "evaluate", job, EvaluateResult, progress)
-        if not out.exists():
-            raise WorkerReplyInvalid(f"the evaluator wrote no item file for the {split} split")
-        scored = read_items(out, self.task.config.benchmarks)
-        if len(scored) != result.items:
-            raise WorkerReplyInvalid(f"the evaluator promised {result.items} {split} items and wrote {len(scored)}")
-        out.replace(items / out.name)
-        return aggregate(scored)
+    def evaluate(self, model: Path | None, split: Split, items: Path, progress: Progress) -> list[ItemResult]:
+        """Score a half; the results also go to ``items/items-SPLIT.jsonl``, atomically, and what was noted of the
+        work (engine, answers that differ when asked again) to ``items/evaluation-SPLIT.json``.
+
+        Raises:
+            WorkFailed: we failed, after the engine's own retry.
+        """
+        with tempfile.TemporaryDirectory(prefix=".evaluate-", dir=items) as scratch:
+            out = Path(scratch) / f"items-{split}.jsonl"
+            config = self.task.config
+            job = EvaluateJob(
+                model=model,
+                assets=self.assets,
+                split=split,
+                recipe=config.recipe,
+                evaluation=config.evaluation,
+                out=out,
+            )
+            result = self.session.call(self.task.worker("evaluate"), "evaluate", job, EvaluateResult, progress)
+            if not out.exists():
+                raise WorkerReplyInvalid(f"the evaluator wrote no item file for the {split} split")
+            scored = read_items(out, self.task.config.benchmarks)
+            if len(scored) != result.items:
+                raise WorkerReplyInvalid(f"{result.items} {split} items were promised and {len(scored)} written")
+            about = Path(scratch) / f"evaluation-{split}.json"
+            about.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
+            about.replace(items / about.name)
+            out.replace(items / out.name)
+        return scored
 
 
 def model_digest(model: Path) -> str:

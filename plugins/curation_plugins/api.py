@@ -7,7 +7,7 @@ constructing any of these, is cheap: no torch, no docker; heavy imports belong i
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +16,8 @@ from typing import ClassVar, Literal, Self, TypeVar
 from pydantic import BaseModel, JsonValue
 
 from curation_plugins import references as reference_selections
-from curation_plugins.config import Frozen, TaskConfig
+from curation_plugins.config import AuditCounts, Frozen, Published, TaskConfig
+from curation_plugins.hub.wanted import Want
 from curation_plugins.jobs import Role, WorkerSpec
 from curation_sandbox.gateway.wires import Wire
 from curation_sandbox.protocol import Problem, SignalInfo, SubmitRequest
@@ -27,6 +28,9 @@ Progress = Callable[[str, float], None]
 
 OnEvent = Callable[[str, Mapping[str, JsonValue]], None]
 """``on_event(name, details)``, see ``Engine.open``."""
+
+SignalValue = float | tuple[float, ...] | None
+"""What a signal gives for one row; none: it is not defined for it."""
 
 ResultT = TypeVar("ResultT", bound=BaseModel)
 
@@ -69,11 +73,27 @@ class Task(ABC):
         ``folder/pool`` is what the agent sees (mounted read-only at ``/pool``); whatever else there is
         (model, benchmark items, planted truth) stays on the host. The harness hashes the result into a
         manifest and renames it into place, so an interrupted ``prepare`` leaves nothing half-made.
+
+        What ``downloads`` names is there as ``folder/downloads/NAME``, with the note of its fetch as ``NAME.json``
+        (``curation_plugins.hub.store.Fetched``); that folder is removed afterwards. Link, do not copy.
         """
+
+    def downloads(self) -> Sequence[Want]:
+        """What ``harness fetch`` brings before ``prepare`` can run; nothing by default."""
+        return ()
 
     @abstractmethod
     def pool_rows(self, assets: Path) -> int:
         """How many rows the pool has; their ids are 0 … rows-1."""
+
+    def excluded(self, assets: Path) -> frozenset[int]:
+        """Rows that nobody may choose, e.g. those that hold benchmark items; none by default. A submission that names
+        one is refused, and no reference picks one."""
+        return frozenset()
+
+    def audited(self, assets: Path) -> AuditCounts | None:
+        """What the audit of the pool found, in numbers, for the record; none: the pool was not audited."""
+        return None
 
     @abstractmethod
     def worker(self, role: Role) -> WorkerSpec:
@@ -82,6 +102,25 @@ class Task(ABC):
     def signals(self) -> tuple[SignalInfo, ...]:
         """Signals the agent can ask for with ``curate signal``; none by default."""
         return ()
+
+    def signal_missing(self, name: str, assets: Path) -> str | None:
+        """Why a signal of ``signals`` cannot be had from these files; none: it can."""
+        return None
+
+    def shipped_signals(self) -> Mapping[str, Want | None]:
+        """Signals that ``harness signals`` measures over the whole pool, to be shipped with it → the model that each
+        is measured with; none: the base model. The worker of the role ``signal`` measures them; they need not be
+        among ``signals``."""
+        return {}
+
+    def write_signals(self, assets: Path, measured: Mapping[str, Iterable[SignalValue]], folder: Path) -> None:
+        """Write what ships as ``pool/signals`` into the empty ``folder``.
+
+        Args:
+            measured: for each of ``shipped_signals`` one value per row, in order. The files are as ``prepare`` left
+                them; what was in ``pool/signals`` before is replaced.
+        """
+        raise NotImplementedError(f"{type(self).__name__} ships signals and does not write them")
 
     def sources(self, assets: Path) -> Sequence[str] | None:
         """Source name of every row, by id, for the report's source mix; none if the pool has no sources."""
@@ -104,12 +143,40 @@ class Task(ABC):
             rows_max=self.config.submission.rows_max,
             sources=self.sources(assets),
             truth=self.truth(assets),
+            excluded=self.excluded(assets),
         )
 
     def checkpoint_bytes(self, assets: Path) -> int | None:
         """About how many bytes one trained model takes on disk; none: too few to plan for. The task's files may not
         be there yet."""
         return None
+
+    def needs(self) -> Needs | None:
+        """What the task's work takes, for ``--dry-run``; none: too little to tell."""
+        return None
+
+    def scoring_identity(self) -> Mapping[str, JsonValue]:
+        """What of ``config.evaluation`` decides over scores. Scores compare only where it is equal; addresses,
+        waiting times and shares of memory do not belong in it."""
+        return dict(self.config.evaluation)
+
+    def require_ready(self) -> None:  # noqa: B027 - most tasks lack nothing
+        """Looks, in moments, whether trained models could be scored at all under this configuration on this machine.
+
+        Called before anything is started or measured. What is missing only costs hours later: a judge's address or
+        key, another interpreter.
+
+        Raises:
+            ConfigInvalid: naming what is missing and what to set.
+        """
+
+    def graded(self) -> tuple[str, ...]:
+        """The benchmarks whose scores are a judge's opinion; the report shows the mean without them, too."""
+        return ()
+
+    def published(self) -> tuple[Published, ...]:
+        """Scores that others published for exactly this task; none by default."""
+        return ()
 
     def references_file(self) -> Path | None:
         """A reference table that ships with the task (``harness references --export``); none by default."""
@@ -118,6 +185,28 @@ class Task(ABC):
     def row_card(self, row: int, assets: Path) -> RowCard | None:
         """A row as a reader would see it in the report; none if rows cannot be shown."""
         return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """Estimates of what a task's work takes. ``how`` says where each figure comes from."""
+
+    disk: int
+    """Bytes of the task's files, downloads included."""
+    host_memory: int
+    """Bytes of main memory that the worker needs."""
+    cards: int
+    """Accelerators of one training."""
+    device_memory: int
+    """Bytes of memory on each of them."""
+    device_memory_name: str
+    """How that is spent, e.g. the recipe's precision."""
+    train_flop: float
+    """Floating-point operations of one training on the largest selection."""
+    evaluate_flop: float
+    """Those of one evaluation on all items."""
+    how: Mapping[str, str]
+    """Figure to formula and source."""
 
 
 @dataclass(frozen=True, kw_only=True)

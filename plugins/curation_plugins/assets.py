@@ -4,6 +4,7 @@
 
     <cache>/assets/<task family>-<assets key>/
         manifest.json     every other file with size and SHA-256; written last
+        seen.json         size and time of each file when it was last hashed
         pool/             what the agent sees, mounted read-only at /pool
         …                 model, benchmark items, planted truth: host only
 """
@@ -20,9 +21,16 @@ from pathlib import Path
 from filelock import FileLock
 
 from curation_plugins.api import Progress, Task
-from curation_plugins.errors import AssetsInvalid
+from curation_plugins.errors import AssetsInvalid, AssetsMissing
+from curation_plugins.hub.store import NOTE, Store
+from curation_sandbox.spec import format_size
 
 MANIFEST = "manifest.json"
+SEEN = "seen.json"
+DOWNLOADS = "downloads"
+HASHED_ALWAYS = 2**30
+"""Bytes: files of assets that are smaller than this altogether are hashed at every use. Of larger ones (a pool of
+46 GB) only those are whose size or time of change is not what it was when they were hashed last."""
 
 
 def folder(cache: Path, task: Task) -> Path:
@@ -35,6 +43,7 @@ def ensure(cache: Path, task: Task, progress: Progress) -> Path:
 
     Raises:
         AssetsInvalid: a file is missing, was changed or was added since the manifest was written.
+        AssetsMissing: they are made of downloads that are not here.
     """
     target = folder(cache, task)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -44,15 +53,54 @@ def ensure(cache: Path, task: Task, progress: Progress) -> Path:
             return target
         if target.exists():
             raise AssetsInvalid(f"{target} exists without a {MANIFEST}", hint="Remove the folder and try again.")
+        require_downloads(cache, task)
         scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         try:
             scratch.chmod(0o755)  # the container's user reads the pool through it
+            _link_downloads(cache, task, scratch)
             task.prepare(scratch, progress)
+            shutil.rmtree(scratch / DOWNLOADS, ignore_errors=True)
+            progress("hashing the files", 1.0)
             (scratch / MANIFEST).write_text(json.dumps(_hash_tree(scratch), indent=1, sort_keys=True))
+            (scratch / SEEN).write_text(json.dumps(_looks(scratch)))
             scratch.rename(target)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     return target
+
+
+def require_downloads(cache: Path, task: Task) -> None:
+    """Refuse at once what could only fail later.
+
+    Raises:
+        AssetsMissing: the task's files are not made, and what they are made of is not here: each with its size.
+    """
+    if (folder(cache, task) / MANIFEST).exists():
+        return
+    missing = Store(cache).missing(task.downloads())
+    if not missing:
+        return
+    lines = [f"  {want.what} ({_size(want.source.bytes)}) from {want.origin}" for want in missing]
+    known = sum(want.source.bytes or 0 for want in missing)
+    raise AssetsMissing(
+        f"task {task.name} needs {len(missing)} thing(s) that are not on this machine:\n" + "\n".join(lines),
+        hint=f"`harness fetch {task.name}` brings them (with the same --set, if any): at least {format_size(known)}.",
+    )
+
+
+def _size(size: int | None) -> str:
+    return "size not known before the server is asked" if size is None else f"about {format_size(size)}"
+
+
+def _link_downloads(cache: Path, task: Task, scratch: Path) -> None:
+    """What was fetched, under the names the task gave it."""
+    store, links = Store(cache), scratch / DOWNLOADS
+    for want in task.downloads():
+        links.mkdir(exist_ok=True)
+        content = store.content(want)
+        assert content is not None
+        (links / want.name).symlink_to(content)
+        (links / f"{want.name}.json").symlink_to(store.folder(want) / NOTE)
 
 
 def digest(assets: Path) -> str:
@@ -75,36 +123,84 @@ def pool_digest(assets: Path) -> str:
     return hashlib.sha256(json.dumps(pool, sort_keys=True).encode()).hexdigest()
 
 
-def verify(assets: Path) -> None:
+def base_digest(assets: Path) -> str:
+    """SHA-256 over the manifest without ``pool/signals/``: what signals are measured on."""
+    manifest = json.loads((assets / MANIFEST).read_text())
+    measured_on = {name: entry for name, entry in manifest.items() if not name.startswith("pool/signals/")}
+    return hashlib.sha256(json.dumps(measured_on, sort_keys=True).encode()).hexdigest()
+
+
+def replace_signals(assets: Path, made: Path) -> None:
+    """Put a folder of signals in the place of the pool's, and into the manifest. The pool's digest stays.
+
+    Raises:
+        AssetsInvalid: the other files are not what the manifest says.
+    """
+    with FileLock(assets.parent / f"{assets.name}.lock"):
+        verify(assets)
+        manifest = json.loads((assets / MANIFEST).read_text())
+        manifest = {name: entry for name, entry in manifest.items() if not name.startswith("pool/signals/")}
+        manifest |= {f"pool/signals/{name}": entry for name, entry in _hash_tree(made).items()}
+        target, old = assets / "pool" / "signals", made.with_name(f"{made.name}-old")
+        if target.exists():
+            target.rename(old)
+        made.rename(target)
+        scratch = assets / f".{MANIFEST}.tmp"
+        scratch.write_text(json.dumps(manifest, indent=1, sort_keys=True))
+        scratch.rename(assets / MANIFEST)
+        (assets / SEEN).write_text(json.dumps(_looks(assets)))
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def verify(assets: Path, *, thorough: bool = False) -> None:
     """Compare the files with their manifest.
+
+    Args:
+        thorough: hash every file, whatever their number of bytes.
 
     Raises:
         AssetsInvalid: naming the first files that differ.
     """
     expected = json.loads((assets / MANIFEST).read_text())
-    found = _hash_tree(assets)
-    differing = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    small = sum(entry["size"] for entry in expected.values()) < HASHED_ALWAYS
+    looks = _looks(assets)
+    try:
+        seen = {} if thorough or small else json.loads((assets / SEEN).read_text())
+    except (OSError, ValueError):
+        seen = {}
+    differing = sorted(expected.keys() ^ looks.keys())
+    for name in expected.keys() & looks.keys():
+        if looks[name] != seen.get(name) and _entry(assets / name) != expected[name]:
+            differing.append(name)
     if differing:
+        differing.sort()
         listed = ", ".join(differing[:3]) + (" …" if len(differing) > 3 else "")
         raise AssetsInvalid(
             f"{len(differing)} file(s) under {assets} are not what the manifest says: {listed}",
             hint=f"Remove {assets} to have it made again; scores from a changed pool compare with nothing.",
         )
+    if not small and looks != seen:
+        (assets / SEEN).write_text(json.dumps(looks))
+
+
+def _looks(root: Path) -> dict[str, list[int]]:
+    """Size and time of change of each file."""
+    return {
+        path.relative_to(root).as_posix(): [path.stat().st_size, path.stat().st_mtime_ns] for path in _files(root)
+    }
 
 
 def _hash_tree(root: Path) -> dict[str, dict[str, str | int]]:
-    return {
-        path.relative_to(root).as_posix(): {
-            "sha256": _sha256(path),
-            "size": path.stat().st_size,
-        }
-        for path in _files(root)
-    }
+    return {path.relative_to(root).as_posix(): _entry(path) for path in _files(root)}
+
+
+def _entry(path: Path) -> dict[str, str | int]:
+    return {"sha256": _sha256(path), "size": path.stat().st_size}
 
 
 def _files(root: Path) -> Iterator[Path]:
     for path in sorted(root.rglob("*")):
-        if path.is_file() and path != root / MANIFEST:
+        if path.is_file() and path not in (root / MANIFEST, root / SEEN):
             yield path
 
 

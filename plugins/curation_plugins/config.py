@@ -122,8 +122,65 @@ class TaskConfig(Frozen):
     """Settings from which the task's files (pool, model, benchmark items) are made; checked by the family."""
     recipe: dict[str, Any] = {}
     """The fixed training configuration; checked by the family."""
+    evaluation: dict[str, Any] = {}
+    """How answers are generated and graded; checked by the family."""
     references: dict[str, int] = {}
     """Reference selections and over how many seeds each is measured, e.g. ``random: 8``."""
+
+
+class AuditCounts(Frozen):
+    """How many rows of a pool hold benchmark items; shows nothing of any item."""
+
+    rows: int
+    """That were compared."""
+    items: int
+    """Of all benchmarks, public and sealed."""
+    pictures: int
+    """Different ones of the rows."""
+    excluded: int
+    """Rows that nobody may choose for what was found in them."""
+    reported: int
+    """Rows with findings that exclude nothing."""
+    unreadable: int
+    """Rows whose picture cannot be read; nobody may choose them, either."""
+    by_rule: dict[str, int]
+    """Rows by rule; one row may be found by several."""
+    by_benchmark: dict[str, int]
+    """Excluded rows by benchmark."""
+    items_found: dict[str, int]
+    """Different groups of items that excluded rows hold, by benchmark."""
+    common: int
+    """Questions of items that the pool asks about so many pictures that they say nothing by themselves."""
+    version: int
+    """Of the rules."""
+
+
+class Published(Frozen):
+    """A score that somebody else published for a task. Shown beside a run's, never mixed with what was measured."""
+
+    name: str
+    """What was trained or who chose the data."""
+    score: float = Field(ge=0, le=1)
+    """Mean over the benchmarks, all items."""
+    source: str
+    """Where it was published."""
+    note: str = ""
+    """What has to be known to compare."""
+
+
+class _PublishedFile(Frozen):
+    scores: tuple[Published, ...]
+
+
+def load_published(path: Path) -> tuple[Published, ...]:
+    """Read a task's ``published.yaml``; a task without one has none.
+
+    Raises:
+        ConfigInvalid: as for a ``task.yaml``.
+    """
+    if not path.exists():
+        return ()
+    return _check(_PublishedFile, _read(path), str(path), (path,)).scores
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> TaskConfig:

@@ -6,6 +6,9 @@ CurationError (curation_sandbox.errors)
      ├─ PluginBroken              22  a plugin could not be imported or breaks a hook's rules
      ├─ ConfigInvalid             23  a task.yaml or an override is wrong
      ├─ AssetsInvalid             24  a task's files are missing, damaged or changed
+     ├─ AssetsMissing             27  a task's files were not fetched yet
+     ├─ DownloadFailed            28  a server does not give what a task needs
+     │   └─ DownloadDamaged       28  what came is not what was wanted
      └─ WorkFailed                25  we failed: training or scoring did not come to an end
          ├─ WorkerCrashed         25  the worker process died
          ├─ WorkerTimeout         25  it ran past its time limit and was killed
@@ -41,6 +44,18 @@ class ConfigInvalid(PluginLayerError):
 
 class AssetsInvalid(PluginLayerError):
     exit_code = 24
+
+
+class AssetsMissing(PluginLayerError):
+    exit_code = 27
+
+
+class DownloadFailed(PluginLayerError):
+    exit_code = 28
+
+
+class DownloadDamaged(DownloadFailed):
+    pass
 
 
 class WorkFailed(PluginLayerError):

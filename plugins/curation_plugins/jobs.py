@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from curation_plugins.config import Frozen
 
 Split = Literal["public", "sealed"]
 Role = Literal["train", "evaluate", "signal"]
+EntryT = TypeVar("EntryT", bound=Frozen)
 
 
 def _finite(value: float) -> float:
@@ -39,6 +40,9 @@ class WorkerSpec(Frozen):
     """Folders put on the worker's import path."""
     environment: dict[str, str] = {}
     """Added to the small fixed environment of a worker; the host's own environment is not inherited."""
+    inherited: tuple[str, ...] = ()
+    """Names of variables that the worker gets from the host's environment all the same, where they are set: a
+    judge's key. Their values are written nowhere."""
 
 
 class TrainJob(Frozen):
@@ -61,7 +65,9 @@ class TrainResult(Frozen):
     loss: Finite
     """Mean loss over the last tenth of training."""
     notes: dict[str, Finite] = {}
-    """Counts and measures worth recording, e.g. ``fully_masked_rows``."""
+    """Counts and measures worth recording, e.g. ``fully_masked_rows``, threads and cards."""
+    about: dict[str, str] = {}
+    """What it was trained on and with: recipe, device, versions."""
 
 
 class EvaluateJob(Frozen):
@@ -70,8 +76,30 @@ class EvaluateJob(Frozen):
     assets: Path
     split: Split
     recipe: dict[str, Any]
+    evaluation: dict[str, Any] = {}
+    """``evaluation`` of the task's configuration."""
     out: Path
     """File to write: one JSON object a line, see ``ItemResult``."""
+
+
+Fault = Literal["answer", "judge"]
+"""Why there is no number: nothing could be read from the model's answer, or from a judge's reply about it."""
+
+
+class ItemUnit(Frozen):
+    """What a benchmark's metric counts once: an item, or several (a figure with all its questions)."""
+
+    metric: str
+    value: Finite | None
+    """Numerator; none if unscored."""
+    base: Finite | None = 1.0
+    """Denominator; none where it is not known, because the unit is unscored."""
+    unscored: Fault | None = None
+    """Set exactly where there is no value."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        return _scored_or_not(self, self.value, self.unscored)
 
 
 class ItemResult(Frozen):
@@ -81,13 +109,36 @@ class ItemResult(Frozen):
     item: str
     group: str
     """Items of one group (same image, same question) are not independent."""
-    score: Annotated[float, Field(ge=0.0, le=1.0)]
+    score: Annotated[float, Field(ge=0.0, le=1.0)] | None
+    """Share of the item that is right; none if nobody can say."""
+    unscored: Fault | None = None
+    """Whose fault it is that there is no score; set exactly where there is none."""
+    reason: str = ""
+    """Why there is no score, in a few words."""
     prediction: str = ""
+    units: tuple[ItemUnit, ...] | None = None
+    """What the benchmark's metrics count; none: the score itself, once. A benchmark's score is the unweighted mean
+    over its metrics of the sum of values over the sum of bases. A unit of several items stands with any one of them:
+    it belongs to the item's group."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        return _scored_or_not(self, self.score, self.unscored)
+
+
+def _scored_or_not(entry: EntryT, value: float | None, unscored: Fault | None) -> EntryT:
+    if (value is None) == (unscored is None):
+        raise ValueError("there is either a number or a fault for which there is none")
+    return entry
 
 
 class EvaluateResult(Frozen):
     items: int = Field(gt=0)
     """Lines written to the job's ``out``."""
+    notes: dict[str, Finite] = {}
+    """Counts and measures worth recording, e.g. how many of the items that were asked twice got another answer."""
+    about: dict[str, str] = {}
+    """What answered and graded: engine, versions, device, judge."""
 
 
 class SignalJob(Frozen):
@@ -95,8 +146,12 @@ class SignalJob(Frozen):
     rows: tuple[int, ...]
     assets: Path
     recipe: dict[str, Any]
+    model: Path | None = None
+    """Model of an earlier attempt of the same run; none: the base model."""
 
 
 class SignalResult(Frozen):
     values: tuple[Finite | tuple[Finite, ...] | None, ...]
     """One per row of the job, in its order."""
+    seconds: Annotated[Finite, Field(ge=0)] | None = None
+    """How long the accelerator was held for it, models loaded included; none: as long as the job took."""

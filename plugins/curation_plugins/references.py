@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 FIXED_SEED = 20_260_601
 """Selection seed of ``random-fixed``."""
@@ -27,13 +27,15 @@ def rows(
     rows_max: int,
     sources: Sequence[str] | None,
     truth: Sequence[bool] | None,
+    excluded: Collection[int] = (),
 ) -> Sequence[int] | None:
-    """Rows of one reference selection, ascending; None for ``base``.
+    """Rows of one reference selection, ascending; None for ``base``. None of the ``excluded`` is among them.
 
     Raises:
         KeyError: no such reference, or the task lacks what it needs (sources, truth).
     """
-    everything = range(pool_rows)
+    left_out = frozenset(excluded)
+    everything = [row for row in range(pool_rows) if row not in left_out]
     if name == "base":
         return None
     if name == "full":
@@ -43,7 +45,7 @@ def rows(
     if name == "random-fixed":
         return _draw(everything, rows_max, FIXED_SEED)
     if name == "source-balanced" and sources is not None:
-        return _balanced(sources, rows_max, seed)
+        return _balanced(everything, sources, rows_max, seed)
     if name in ("clean-only", "noisy-only") and truth is not None:
         wanted = name == "clean-only"
         return _draw([row for row in everything if truth[row] is wanted], rows_max, seed)
@@ -55,11 +57,11 @@ def _draw(candidates: Sequence[int], count: int, seed: int) -> list[int]:
     return sorted(chosen)
 
 
-def _balanced(sources: Sequence[str], count: int, seed: int) -> list[int]:
+def _balanced(candidates: Sequence[int], sources: Sequence[str], count: int, seed: int) -> list[int]:
     """Fill sources in turn, the smallest first, so that what a small one cannot give goes to the others."""
     by_source: dict[str, list[int]] = {}
-    for row, source in enumerate(sources):
-        by_source.setdefault(source, []).append(row)
+    for row in candidates:
+        by_source.setdefault(sources[row], []).append(row)
     chosen: list[int] = []
     groups = sorted(by_source.items(), key=lambda item: (len(item[1]), item[0]))
     for place, (_, members) in enumerate(groups):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,8 +61,11 @@ def read_canonical(path: Path) -> Selection:
     return Selection(rows=tuple(rows), weights=tuple(weights))
 
 
-def parse(data: Path, rules: SubmissionRules, pool_rows: int) -> Selection:
+def parse(data: Path, rules: SubmissionRules, pool_rows: int, excluded: Collection[int] = ()) -> Selection:
     """Read an agent's file.
+
+    Args:
+        excluded: rows of the pool that nobody may choose.
 
     Raises:
         SubmissionRefused: with every reason and the line it concerns.
@@ -81,6 +84,8 @@ def parse(data: Path, rules: SubmissionRules, pool_rows: int) -> Selection:
         if not 0 <= row < pool_rows:
             known = f"ids go from 0 to {pool_rows - 1}"
             problems.add("unknown-row", f"row {_short(row)} is not in the pool; {known}", line)
+        elif row in excluded:
+            problems.add("excluded-row", f"row {row} may not be chosen: it is in the pool's excluded.json", line)
         elif row in chosen:
             problems.add("repeated-row", f"row {row} stands in an earlier line too", line)
         else:

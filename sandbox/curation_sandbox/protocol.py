@@ -209,6 +209,10 @@ class SignalInfo(Wire):
     description: str
     unit: str
     """What one value is, e.g. ``nats per answer token`` or ``vector of 64 floats``."""
+    of_attempts: bool = False
+    """Whether it can be measured with an earlier attempt's model, too."""
+    rows_max: int | None = None
+    """Most rows in one request; none: as many as the pool has."""
 
 
 class TaskView(Wire):
@@ -235,15 +239,21 @@ class SignalRequest(Wire):
     name: str
     rows: Digest
     """Blob with one row id a line."""
+    attempt: Annotated[int, Field(ge=1)] | None = None
+    """Measured with the model that this attempt of the run trained; none: with the base model."""
 
 
 class SignalView(Wire):
     id: str
     name: str
     state: Literal["working", "ready", "failed"]
+    attempt: int | None = None
+    """As asked for."""
     cached: bool = False
     rows: tuple[int, ...] | None = None
     values: tuple[float | tuple[float, ...] | None, ...] | None = None
     """One per row, in the order of ``rows``; None where the signal is not defined (a text-only row has no
     image similarity)."""
+    unmeasured: int = 0
+    """Rows that were asked for and are not among ``rows``: the budget was spent before they were reached."""
     failure: str | None = None

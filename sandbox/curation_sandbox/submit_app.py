@@ -196,7 +196,7 @@ def _add_signals(app: FastAPI, desk: Callable[[], Desk]) -> None:
     @app.post("/v1/signals", response_model=SignalView)
     async def signal(body: SignalRequest) -> Response:
         """Ask for a signal over rows. Metered; the same question again is answered from the cache."""
-        return _reply(await desk().call_heavy(desk().handler.signal, body.name, desk().blob(body.rows)))
+        return _reply(await desk().call_heavy(desk().handler.signal, body.name, desk().blob(body.rows), body.attempt))
 
     @app.get("/v1/signals/{id}", response_model=SignalView)
     async def signal_view(request: Request, id: SignalId, wait: Wait = 0) -> Response:

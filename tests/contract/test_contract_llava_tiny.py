@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from curation_harness import seeds
+from curation_harness.launch import measure_noise
 from curation_harness.trial import TrialRunner
+from curation_harness.watcher import Watcher
 from curation_plugins import assets as task_assets
 from curation_plugins import selection
 from curation_plugins.registry import Registry
@@ -72,3 +74,12 @@ def test_the_best_policy_that_looks_at_the_source_alone_gains_less_than_half(sco
     best = max(value[0] for arm, value in scores.items() if arm not in ARMS)
     assert len(scores) - len(ARMS) >= 6
     assert best - random < 0.5 * (clean - random), scores
+
+
+def test_a_model_scores_alike_every_time_and_another_seed_does_not(registry, cache, tmp_path):
+    task = registry.tasks.get("llava-tiny")
+    task_assets.ensure(cache, task, lambda what, done: None)
+    (tmp_path / "assets").symlink_to(cache / "assets")  # what is measured here must not become somebody's references
+    noise = measure_noise(task, registry, "local", tmp_path, Watcher(), seeds=2, evaluations=2)
+    assert noise.flipped == noise.reworded == noise.evaluate["all"].sd == 0.0
+    assert 0.0 < noise.train["all"].sd < 0.1

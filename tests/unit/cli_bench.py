@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import socketserver
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
@@ -36,7 +38,9 @@ class Cli:
     def __init__(self, folder: Path, capture: pytest.CaptureFixture[str]) -> None:
         self.runs = folder / "runs"
         self.cache = folder / "cache"
-        self.temporary = folder / "tmp"
+        # not in the test's own folder: sockets lie here, and their paths must be short
+        self.temporary = Path(tempfile.mkdtemp(prefix="c-"))
+        weakref.finalize(self, shutil.rmtree, self.temporary, ignore_errors=True)
         self._capture = capture
 
     def __call__(self, *arguments: str) -> Told:
@@ -61,7 +65,6 @@ class Cli:
 
 def make_cli(folder: Path, monkeypatch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]) -> Cli:
     cli = Cli(folder, capture)
-    cli.temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(cli.temporary))
     monkeypatch.setenv("CURATION_RUNS", str(cli.runs))
     monkeypatch.setenv("CURATION_CACHE", str(cli.cache))

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
 from curation_plugins.config import TaskConfig
 from curation_plugins.tasks.llava.task import LlavaTask
 
@@ -13,7 +19,6 @@ RECIPE = {
     "lr": 1e-3,
     "average_last": 0.5,
     "max_tokens": 64,
-    "max_new_tokens": 4,
     "eval_batch": 16,
 }
 
@@ -42,3 +47,12 @@ def micro_task() -> LlavaTask:
             }
         )
     )
+
+
+@lru_cache(maxsize=1)
+def micro_assets() -> Path:
+    """The task's files, made once for all tests of a process that only read them."""
+    folder = Path(tempfile.mkdtemp(prefix="curation-micro-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    micro_task().prepare(folder, lambda what, done: None)
+    return folder

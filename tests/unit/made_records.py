@@ -7,7 +7,10 @@ import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from curation_harness.headline import compose
+from curation_harness.noise import spread
 from curation_harness.record import scores
+from curation_harness.record.measures import Noise, Part, Scores
 from curation_harness.record.models import (
     FORMAT,
     AgentUsed,
@@ -24,15 +27,16 @@ from curation_harness.record.models import (
     Refusal,
     RunSpec,
     ScaffoldUsed,
-    Scores,
     Seeds,
     SeedScores,
     Timings,
     Truth,
 )
 from curation_harness.record.store import RunRecord
+from curation_harness.record.sums import Half, Halves, pack, shorten
+from curation_harness.record.tallies import tally
 from curation_plugins import selection
-from curation_plugins.config import SubmissionRules, TaskConfig
+from curation_plugins.config import Published, SubmissionRules, TaskConfig
 from curation_plugins.jobs import ItemResult, TrainResult
 from curation_sandbox.protocol import Feedback, PolicyFile, Problem
 
@@ -44,6 +48,11 @@ DIGEST = "ab" * 32
 CODE = CodeRevision(version="0.1.0", revision="c0ffee" * 6 + "abcd", dirty=False)
 HARDWARE = Hardware(
     machine="x86_64", processor="Made Processor", cpus=2, memory_bytes=8 * 2**30, gpus=(), kernel="6.1"
+)
+
+PUBLISHED = (
+    Published(name="no fine-tuning", score=0.288, source="Made et al. 2026", note="on another checkpoint"),
+    Published(name="all rows", score=0.571, source="Made et al. 2026"),
 )
 
 HOSTILE = {
@@ -96,26 +105,39 @@ def made_spec(run_id: str = "run-1", *, pool_digest: str = DIGEST, **changes: ob
         code=CODE,
         packages={"numpy": "1.26", "torch": "2.6"},
         hardware=HARDWARE,
+        published=PUBLISHED,
     )
     return spec.model_copy(update=changes)
 
 
 @functools.cache
-def made_scores(level: float, seed: int, *, items: int = 120) -> Scores:
-    """Scores near ``level``, two items a group."""
-    draw = random.Random(seed)
-    return scores.aggregate(
-        [
-            ItemResult(
-                benchmark=benchmark,
-                item=str(item),
-                group=f"{benchmark}-{item // 2}",
-                score=float(draw.random() < level + 0.08 * place - 0.1),
-            )
-            for place, benchmark in enumerate(BENCHMARKS)
-            for item in range(items)
-        ]
+def made_items(level: float, seed: int, half: Half, *, items: int = 120) -> tuple[ItemResult, ...]:
+    """Items answered right about as often as ``level`` says, two a group; the hard ones are hard for every model."""
+    draw, hardness = random.Random(seed), random.Random(half)
+    return tuple(
+        ItemResult(
+            benchmark=benchmark,
+            item=f"{half}-{item}",
+            group=f"{half}-{benchmark}-{item // 2}",
+            score=float(0.7 * hardness.random() + 0.3 * draw.random() < level + 0.08 * place - 0.1),
+        )
+        for place, benchmark in enumerate(BENCHMARKS)
+        for item in range(items)
     )
+
+
+def made_scores(level: float, seed: int, half: Half = "public") -> Scores:
+    return scores.aggregate(made_items(level, seed, half))
+
+
+def made_whole(level: float, seed: int, sealed_level: float, sealed_seed: int) -> Scores:
+    return scores.aggregate([*made_items(level, seed, "public"), *made_items(sealed_level, sealed_seed, "sealed")])
+
+
+def write_items(folder: Path, half: Half, items: Sequence[ItemResult]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = "".join(item.model_dump_json() + "\n" for item in items)
+    (folder / f"items-{half}.jsonl").write_text(lines)
 
 
 @functools.cache
@@ -124,14 +146,31 @@ def made_references(random_seeds: int = 8) -> ReferenceTable:
     counts = {"base": 1, "full": 3, "noisy-only": 3, "clean-only": 3}
     arms = [_arm(name, level, counts[name], 100 * place) for place, (name, level) in enumerate(levels.items())]
     arms += [_arm("random", 0.52, random_seeds, 1000), _arm("random-fixed", 0.52, 3, 2000)]
+    places = {name: (level, 100 * place) for place, (name, level) in enumerate(levels.items())}
+    places |= {"random": (0.52, 1000), "random-fixed": (0.52, 2000)}
     return ReferenceTable(
         format=FORMAT,
         task="made-tiny",
         pool_digest=DIGEST,
         recipe_digest=DIGEST,
         arms=tuple(arms),
+        sums=pack({arm.name: [_halves(*places[arm.name], seed.seed) for seed in arm.seeds] for arm in arms}),
+        noise=made_noise(),
         code=CODE,
         hardware=HARDWARE,
+        measured=TIME,
+    )
+
+
+def made_noise() -> Noise:
+    seeds = spread([0.52, 0.53, 0.515, 0.54, 0.525, 0.51])
+    again = spread([0.52, 0.522, 0.52])
+    parts: tuple[Part, ...] = ("public", "sealed", "all")
+    return Noise(
+        train=dict.fromkeys(parts, seeds),
+        evaluate=dict.fromkeys(parts, again),
+        flipped=0.012,
+        reworded=0.05,
         measured=TIME,
     )
 
@@ -144,12 +183,20 @@ def _arm(name: str, level: float, seeds: int, base: int) -> ReferenceArm:
                 seed=seed,
                 rows=ROWS_MAX,
                 public=made_scores(level, base + seed),
-                sealed=made_scores(level, base + seed + 50),
+                sealed=made_scores(level, base + seed + 50, "sealed"),
+                all_items=made_whole(level, base + seed, level, base + seed + 50),
                 truth=Truth(precision=0.6, recall=0.55) if name == "random" else None,
             )
             for seed in range(seeds)
         ),
     )
+
+
+def _halves(level: float, base: int, seed: int) -> Halves:
+    return {
+        "public": shorten(tally(made_items(level, base + seed, "public"))),
+        "sealed": shorten(tally(made_items(level, base + seed + 50, "sealed"))),
+    }
 
 
 def write_attempt(
@@ -192,7 +239,7 @@ def write_score(record: RunRecord, n: int, level: float) -> AttemptResult:
         status="scored",
         seed=13,
         public=public,
-        sealed=made_scores(level - 0.02, 6000 + n),
+        sealed=made_scores(level - 0.02, 6000 + n, "sealed"),
         truth=Truth(precision=min(1.0, 0.4 + level / 2), recall=min(1.0, 0.2 + level / 2)),
         train=TrainResult(model="model", steps=200, samples=6400, loss=1.25, notes={"masked_rows": 3.0}),
         model_digest=DIGEST,
@@ -210,6 +257,9 @@ def write_score(record: RunRecord, n: int, level: float) -> AttemptResult:
             message="the best so far",
         ),
     )
+    folder = record.attempt_folder(n)
+    write_items(folder, "public", made_items(level, 5000 + n, "public"))
+    write_items(folder, "sealed", made_items(level - 0.02, 6000 + n, "sealed"))
     record.write_result(result)
     record.events.append("attempt-scored", n=n, mean=public.mean)
     return result
@@ -221,30 +271,23 @@ def write_failure(record: RunRecord, n: int, failure: str = "WorkerCrashed: sign
 
 
 def write_headline(record: RunRecord, attempt: int, level: float) -> Headline:
+    given = (17, 19, 23)
     seeds = tuple(
         SeedScores(
             attempt=attempt,
             seed=seed,
             public=made_scores(level, 7000 + seed),
-            sealed=made_scores(level - 0.02, 8000 + seed),
+            sealed=made_scores(level - 0.02, 8000 + seed, "sealed"),
+            all_items=made_whole(level, 7000 + seed, level - 0.02, 8000 + seed),
             model_digest=DIGEST,
         )
-        for seed in (17, 19, 23)
+        for seed in given
     )
-    sealed = scores.over_seeds([seed.sealed for seed in seeds])
-    table = record.references()
-    arms = [table.arm(name) for name in ("base", "full")] if table else []
-    base, full = (
-        scores.over_seeds([seed.sealed for seed in arm.seeds]) if arm else None for arm in (arms or [None, None])
-    )
-    headline = Headline(
-        attempt=attempt,
-        seeds=seeds,
-        sealed=sealed,
-        public=scores.over_seeds([seed.public for seed in seeds]),
-        all_items=scores.over_seeds([scores.pool_splits(seed.public, seed.sealed) for seed in seeds]),
-        recovered=scores.recovered_share(sealed, base, full) if base and full else None,
-    )
+    for k, seed in enumerate(given, start=1):
+        folder = record.folder / "headline" / f"attempt-{attempt:03d}" / f"seed-{k}"
+        write_items(folder, "public", made_items(level, 7000 + seed, "public"))
+        write_items(folder, "sealed", made_items(level - 0.02, 8000 + seed, "sealed"))
+    headline = compose(record, attempt, seeds)
     record.write_headline(headline)
     return headline
 

@@ -158,10 +158,10 @@ class BenchHandler:
     def history(self) -> History:
         return History(attempts=tuple(self.attempts), refusals=self.refusals)
 
-    def signal(self, name: str, rows: Path) -> SignalView:
+    def signal(self, name: str, rows: Path, attempt: int | None) -> SignalView:
         if name != "loss":
             raise HandlerError(404, "not-found", "the task has no such signal; it has: loss.")
-        return SignalView(id="s1", name=name, state="working")
+        return SignalView(id="s1", name=name, state="working", attempt=attempt)
 
     def signal_view(self, id: str) -> SignalView | None:
         if id != "s1":

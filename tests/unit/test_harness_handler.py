@@ -217,7 +217,7 @@ def test_our_failure_tells_the_agent_no_host_path(open_loop, folder, tmp_path):
 def test_a_signal_is_computed_once_metered_and_then_cached(open_loop, folder):
     with open_loop() as loop:
         agent = Agent(loop, folder)
-        first = loop.handler.signal("residual", agent.file([3, 1, 2]))
+        first = loop.handler.signal("residual", agent.file([3, 1, 2]), None)
         assert first.state == "working"
         loop.work_through()
         ready = loop.handler.signal_view(first.id)
@@ -225,7 +225,7 @@ def test_a_signal_is_computed_once_metered_and_then_cached(open_loop, folder):
         assert len(ready.values) == 3
         spent = ledger(loop.record).signal_seconds
         assert spent > 0
-        again = loop.handler.signal("residual", agent.file([2, 3, 1]))
+        again = loop.handler.signal("residual", agent.file([2, 3, 1]), None)
         assert (again.state, again.cached, again.values) == ("ready", True, ready.values)
         assert ledger(loop.record).signal_seconds == spent
 
@@ -236,14 +236,14 @@ def test_a_signal_is_computed_once_metered_and_then_cached(open_loop, folder):
 def test_a_wrong_signal_request_is_answered_with_what_is_wrong(open_loop, folder, name, rows, error):
     with open_loop() as loop:
         with pytest.raises(HandlerError) as wrong:
-            loop.handler.signal(name, Agent(loop, folder).file(rows))
+            loop.handler.signal(name, Agent(loop, folder).file(rows), None)
         assert wrong.value.error == error
 
 
 def test_signals_stop_when_their_budget_is_spent(open_loop, folder):
     with open_loop("budgets.signal_seconds=0") as loop:
         with pytest.raises(HandlerError) as spent:
-            loop.handler.signal("vector", Agent(loop, folder).file([7, 8]))
+            loop.handler.signal("vector", Agent(loop, folder).file([7, 8]), None)
         assert spent.value.error == "budget-spent"
 
 
@@ -263,9 +263,9 @@ def test_the_agents_clock_stands_still_while_the_host_works(open_loop, folder):
 def test_signals_are_computed_one_at_a_time_so_that_the_budget_holds(open_loop, folder):
     with open_loop("recipe.delay_seconds=1") as loop:
         agent = Agent(loop, folder)
-        loop.handler.signal("vector", agent.file([11, 12]))
+        loop.handler.signal("vector", agent.file([11, 12]), None)
         with pytest.raises(HandlerError) as busy:
-            loop.handler.signal("vector", agent.file([13, 14]))
+            loop.handler.signal("vector", agent.file([13, 14]), None)
         assert (busy.value.status, busy.value.error) == (409, "busy")
         loop.work_through()
 
@@ -273,11 +273,11 @@ def test_signals_are_computed_one_at_a_time_so_that_the_budget_holds(open_loop, 
 def test_making_the_signal_worker_fail_is_no_free_retry(open_loop, folder):
     with open_loop("recipe.fault=crash", "recipe.fault_role=signal", "budgets.refunds=0") as loop:
         agent = Agent(loop, folder)
-        view = loop.handler.signal("vector", agent.file([21, 22]))
+        view = loop.handler.signal("vector", agent.file([21, 22]), None)
         loop.work_through()
         assert loop.handler.signal_view(view.id).state == "failed"
         with pytest.raises(HandlerError) as spent:
-            loop.handler.signal("vector", agent.file([23, 24]))
+            loop.handler.signal("vector", agent.file([23, 24]), None)
         assert spent.value.error == "budget-spent"
 
 

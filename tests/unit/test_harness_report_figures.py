@@ -11,7 +11,7 @@ import made_records as made
 from curation_harness.record.models import Headline
 from curation_harness.record.store import RunRecord
 from curation_harness.record.summary import Summary, summarize
-from curation_harness.report.figures import benchmarks, progress, selections
+from curation_harness.report.figures import benchmarks, comparison, progress, selections
 
 
 def draw_all(summary: Summary, headline: Headline | None, references: bool = True) -> dict[str, str | None]:
@@ -23,6 +23,10 @@ def draw_all(summary: Summary, headline: Headline | None, references: bool = Tru
         "progress": progress.progress(summary),
         "benchmarks": benchmarks.benchmarks(summary, headline, table),
         "public and sealed": benchmarks.public_and_sealed(summary, headline),
+        "differences": comparison.differences(summary),
+        "standing": comparison.standing(summary),
+        "shrinkage": comparison.shrinkage(summary),
+        "noise": comparison.noise(summary),
         "source mix": selections.source_mix({"alder": 100, "birch": 100, "cedar": 1}, mixes),
         "overlap": selections.overlap(numbers, matrix),
         "truth": selections.truth(summary, table),
@@ -34,7 +38,9 @@ def draw_all(summary: Summary, headline: Headline | None, references: bool = Tru
 def test_every_figure_is_svg_that_loads_nothing(tmp_path: Path, attempts: int, references: bool) -> None:
     record = made.made_run(tmp_path, attempts=attempts, references=references)
     drawn = draw_all(summarize(record), record.headline(), references)
-    assert [name for name, svg in drawn.items() if svg is None] == (["overlap"] if attempts == 1 else [])
+    missing = {"overlap"} if attempts == 1 else set()
+    missing |= set() if references else {"differences", "shrinkage", "noise"}
+    assert {name for name, svg in drawn.items() if svg is None} == missing
     for svg in filter(None, drawn.values()):
         root = ElementTree.fromstring(svg)
         assert root.tag == "{http://www.w3.org/2000/svg}svg"

@@ -15,11 +15,13 @@ from PIL import Image
 
 import made_records as made
 from curation_harness.errors import RecordInvalid
+from curation_harness.record import scores
+from curation_harness.record.models import Origin
 from curation_harness.record.store import RunRecord
 from curation_harness.report import content, pool
 from curation_harness.report.html import write_report
 from curation_plugins.api import Progress, RowCard, Task
-from curation_plugins.jobs import Role, WorkerSpec
+from curation_plugins.jobs import ItemResult, Role, WorkerSpec
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 TAGS = (
@@ -135,7 +137,9 @@ def test_report_from_the_record_alone_says_what_is_missing(tmp_path: Path) -> No
     assert headline is not None
     assert f"scores {headline.sealed.mean:.3f} ± {headline.sealed.stderr:.3f} on 480 sealed items" in page.text
     assert "above random: " in page.text
-    assert "of what the full pool gains over the base model" in page.text
+    assert "Share of the full-data gain recovered on sealed items" in page.text
+    assert "Minimal detectable difference to random: 0.0" in page.text
+    assert "Shrinkage from public to sealed" in page.text
     assert "Noise floor 0.0" in page.text
     assert "our failure" in page.text
     assert "3 of 4" not in page.text
@@ -144,7 +148,18 @@ def test_report_from_the_record_alone_says_what_is_missing(tmp_path: Path) -> No
         assert digest in page.text
     figures = [value for value in page.attributes("id") if value.startswith("figure-")]
     assert figures == [
-        f"figure-{name}" for name in ("progress", "benchmarks", "public-and-sealed", "overlap", "truth")
+        f"figure-{name}"
+        for name in (
+            "progress",
+            "benchmarks",
+            "public-and-sealed",
+            "differences",
+            "standing",
+            "shrinkage",
+            "noise",
+            "overlap",
+            "truth",
+        )
     ]
 
 
@@ -190,8 +205,8 @@ def test_a_task_that_fails_on_its_rows_does_not_take_the_report_along(tmp_path: 
     assert "the task could not show it: RuntimeError('<b>broken</b>')" in page_of(record, task, assets).text
 
 
-def test_fewer_than_eight_random_references_draw_no_random_search(tmp_path: Path) -> None:
-    few = RunRecord.create(tmp_path, made.made_spec(), made.made_references(random_seeds=7))
+def test_fewer_than_five_random_references_draw_no_random_search(tmp_path: Path) -> None:
+    few = RunRecord.create(tmp_path, made.made_spec(), made.made_references(random_seeds=4))
     made.write_attempt(few, 1)
     made.write_score(few, 1, 0.5)
     assert "Too few random selections were measured" in page_of(few).text
@@ -318,3 +333,59 @@ def test_what_is_no_image_is_left_out(data: bytes) -> None:
 def test_a_picture_bomb_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     assert pool.data_uri(png((400, 400), noise=True)) is None
+
+
+def test_unscored_items_and_the_score_without_judges_are_shown(tmp_path: Path) -> None:
+    def lamed(items: Sequence[ItemResult]) -> list[ItemResult]:
+        gone = {"score": None, "unscored": "judge"}
+        return [item.model_copy(update=gone) if item.item.endswith("-7") else item for item in items]
+
+    record = made.made_run(tmp_path, attempts=2)
+    result = record.result(1)
+    assert result is not None
+    public = scores.aggregate(lamed(made.made_items(0.5, 1, "public")), graded=["counting"])
+    record.write_result(result.model_copy(update={"public": public}))
+    headline = record.headline()
+    assert headline is not None
+    lame = scores.over_seeds([public] * 3)
+    record.write_headline(headline.model_copy(update={"sealed": lame, "all_items": lame}))
+    text = page_of(record).text
+    assert "digits, public: 0 unscored because the answer could not be read (counted as wrong), 1 because" in text
+    assert "mean without those a judge grades" in text
+    assert f"Without the benchmarks that a judge grades: {lame.without_judge:.3f} on sealed items" in text
+    assert "Unscored items, of the worst seed: 0 whose answer could not be read (counted as wrong) and 4" in text
+
+
+def test_published_scores_are_marked_as_others_and_stay_with_their_task(tmp_path: Path) -> None:
+    text = page_of(made.made_run(tmp_path / "with")).text
+    assert "no fine-tuning 0.288 published by others: Made et al. 2026" in text
+    assert "it is shown to compare by eye" in text
+    bare = RunRecord.create(tmp_path / "without", made.made_spec(published=()), made.made_references())
+    made.write_attempt(bare, 1)
+    made.write_score(bare, 1, 0.5)
+    made.write_headline(bare, 1, 0.5)
+    assert "published by others" not in page_of(bare).text
+
+
+def test_references_without_sums_are_said_to_give_no_intervals(tmp_path: Path) -> None:
+    table = made.made_references().model_copy(update={"sums": None})
+    tmp_path.mkdir(exist_ok=True)
+    record = RunRecord.create(tmp_path, made.made_spec(), table)
+    made.write_attempt(record, 1)
+    made.write_score(record, 1, 0.5)
+    made.write_headline(record, 1, 0.5)
+    text = page_of(record).text
+    assert "The differences have no intervals" in text
+    assert " below random: " in text
+
+
+def test_imported_references_say_whose_they_are(tmp_path: Path) -> None:
+    origin = Origin(measured_by="another lab", model="m@1", recipe="lora", note="by mail", other_digests=True)
+    table = made.made_references().model_copy(update={"origin": origin})
+    record = RunRecord.create(tmp_path, made.made_spec(), table)
+    made.write_attempt(record, 1)
+    made.write_score(record, 1, 0.5)
+    made.write_headline(record, 1, 0.5)
+    text = page_of(record).text
+    assert "The references were not measured here: another lab measured them, model m@1, recipe lora." in text
+    assert "of another pool or recipe than this task's" in text

@@ -42,7 +42,9 @@ def test_everything_that_counts_is_said(summary: Summary) -> None:
     assert sealed is not None
     assert f"{sealed.mean:.3f} ± {sealed.stderr:.3f} on 480 sealed items" in text
     assert "(3 seeds)" in text
-    assert "of what the full pool gains" in text
+    assert "Share of the full-data gain recovered on sealed items" in text
+    assert "Minimal detectable difference to random: 0.0" in text
+    assert "Shrinkage from public to sealed" in text
     assert "Noise floor" in text
     assert "iterations 4 of 4 (1 given back)" in text
     assert "our failure" in text

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from curation_harness.record import scores
-from curation_harness.record.models import Scores, SealedScore
+from curation_harness.record.measures import Scores
 from curation_plugins.errors import WorkerReplyInvalid
 from curation_plugins.jobs import ItemResult
 from curation_sandbox.protocol import Score
@@ -24,10 +24,6 @@ def items(values: list[tuple[str, str, float]]) -> list[ItemResult]:
         ItemResult(benchmark=benchmark, item=str(place), group=group, score=score)
         for place, (benchmark, group, score) in enumerate(values)
     ]
-
-
-def sealed(mean: float, stderr: float) -> SealedScore:
-    return SealedScore(mean=mean, stderr=stderr, n=100, seeds=3, sd_seeds=None, by_benchmark={})
 
 
 def scores_of(mean: float, stderr: float) -> Scores:
@@ -95,40 +91,7 @@ def test_the_error_is_the_spread_of_repeated_draws() -> None:
     assert statistics.fmean(run.stderr for run in runs) == pytest.approx(spread, rel=0.06)
 
 
-# -- pool_splits, over_seeds -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("shared_groups", [False, True], ids=["groups apart", "groups span benchmarks"])
-def test_pooled_halves_are_the_union_of_their_items(shared_groups: bool) -> None:
-    draw = random.Random(3)
-
-    def half(name: str) -> list[tuple[str, str, float]]:
-        good = [draw.random() < 0.6 for _ in range(400)]
-        return [
-            (
-                benchmark,
-                f"{name}{n}" if shared_groups else f"{name}{benchmark}{n}",
-                float(good[n] ^ (draw.random() < 0.1)),
-            )
-            for benchmark in "ab"
-            for n in range(400)
-        ]
-
-    public, hidden = half("public"), half("sealed")
-    pooled = scores.pool_splits(scores.aggregate(items(public)), scores.aggregate(items(hidden)))
-    direct = scores.aggregate(items(public + hidden))
-    assert pooled.mean == pytest.approx(direct.mean)
-    assert pooled.n == direct.n == 1600
-    assert pooled.stderr == pytest.approx(direct.stderr, rel=0.02)
-    for name, score in direct.by_benchmark.items():
-        assert pooled.by_benchmark[name].mean == pytest.approx(score.mean)
-        assert pooled.by_benchmark[name].stderr == pytest.approx(score.stderr, rel=0.02)
-
-
-def test_unequal_halves_are_weighted_by_their_items() -> None:
-    public = scores.aggregate(items([("a", f"p{n}", 1.0) for n in range(30)]))
-    hidden = scores.aggregate(items([("a", f"s{n}", 0.0) for n in range(10)]))
-    assert scores.pool_splits(public, hidden).mean == pytest.approx(0.75)
+# -- over_seeds --------------------------------------------------------------------------------------
 
 
 def test_seeds_add_training_variance_and_do_not_shrink_item_variance() -> None:
@@ -154,64 +117,31 @@ def test_noise_floor_is_the_bound_on_a_difference_of_two() -> None:
     assert scores.noise_floor([0.5, 0.6]) is None
 
 
-@pytest.mark.parametrize("k", [1, 2, 3, 4])
-def test_expected_maximum_is_the_mean_over_all_draws(k: int) -> None:
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5])
+def test_expected_maximum_is_the_mean_over_all_subsets(k: int) -> None:
     draws = [0.4, 0.55, 0.41, 0.47, 0.55]
-    every = [max(chosen) for chosen in itertools.product(draws, repeat=k)]
+    every = [max(chosen) for chosen in itertools.combinations(draws, k)]
     assert scores.expected_maximum(draws, k) == pytest.approx(statistics.fmean(every))
 
 
-def test_expected_maximum_goes_from_the_mean_to_the_best() -> None:
-    draws = [0.1, 0.2, 0.9]
-    assert scores.expected_maximum(draws, 1) == pytest.approx(0.4)
-    assert scores.expected_maximum(draws, 1000) == pytest.approx(0.9)
+def test_expected_maximum_is_right_on_average() -> None:
+    """Eight normal draws, best of five: 1.16296 standard deviations above the mean."""
+    draw = random.Random(5)
+    found = [scores.expected_maximum([draw.gauss(0, 1) for _ in range(8)], 5) for _ in range(4000)]
+    assert statistics.fmean(found) == pytest.approx(1.16296, abs=0.03)
 
 
-# -- share of the full-data gain -------------------------------------------------------------------
+def test_expected_maximum_goes_beyond_the_draws_there_are() -> None:
+    draws = [0.1, 0.2, 0.3]
+    assert scores.expected_maximum(draws, 1) == pytest.approx(0.2)
+    assert scores.expected_maximum(draws, 3) == pytest.approx(0.3)
+    assert scores.expected_maximum(draws, 10) == pytest.approx(0.2 + 0.1 * 1.53875, abs=1e-4)
+    assert scores.expected_maximum([0.5], 7) == 0.5
 
 
-def test_fieller_bounds_solve_the_equation_they_come_from() -> None:
-    """At a bound θ the contrast score − base − θ·(full − base) is 1.96 of its own standard errors."""
-    score, base, full = sealed(0.52, 0.02), sealed(0.30, 0.015), sealed(0.60, 0.02)
-    found = scores.recovered_share(score, base, full)
-    assert found is not None
-    assert found.share == pytest.approx(0.22 / 0.30)
-    for theta in (found.interval.low, found.interval.high):
-        contrast = score.mean - theta * full.mean - (1 - theta) * base.mean
-        error = math.sqrt(score.stderr**2 + (theta * full.stderr) ** 2 + ((1 - theta) * base.stderr) ** 2)
-        assert abs(contrast) == pytest.approx(1.96 * error, rel=1e-6)
-    assert found.interval.low < found.share < found.interval.high
-
-
-def test_fieller_interval_covers_the_true_share_as_often_as_it_says() -> None:
-    draw = random.Random(4)
-    true = {"score": (0.50, 0.03), "base": (0.30, 0.03), "full": (0.55, 0.03)}
-    share = (0.50 - 0.30) / (0.55 - 0.30)
-    inside = known = 0
-    for _ in range(4000):
-        score, base, full = (sealed(draw.gauss(mean, error), error) for mean, error in true.values())
-        found = scores.recovered_share(score, base, full)
-        if found is not None:
-            known += 1
-            inside += found.interval.low <= share <= found.interval.high
-    assert known > 3950
-    assert inside / known == pytest.approx(0.95, abs=0.012)
-
-
-@pytest.mark.parametrize(
-    ("base", "full"),
-    [(0.50, 0.50), (0.60, 0.40), (0.50, 0.52)],
-    ids=["no gain", "full is worse", "gain within its error"],
-)
-def test_no_share_where_the_gain_cannot_be_told_from_zero(base: float, full: float) -> None:
-    assert scores.recovered_share(sealed(0.55, 0.02), sealed(base, 0.02), sealed(full, 0.02)) is None
-
-
-def test_exact_scores_give_a_point_interval() -> None:
-    found = scores.recovered_share(sealed(0.45, 0.0), sealed(0.3, 0.0), sealed(0.6, 0.0))
-    assert found is not None
-    assert found.share == pytest.approx(0.5)
-    assert found.interval.low == pytest.approx(found.interval.high) == pytest.approx(0.5)
+@pytest.mark.parametrize(("k", "value"), [(1, 0.0), (2, 0.56419), (5, 1.16296), (100, 2.50759)])
+def test_maximum_of_normals_is_the_tables(k: int, value: float) -> None:
+    assert scores.normal_maximum(k) == pytest.approx(value, abs=1e-5)
 
 
 # -- the evaluator's file --------------------------------------------------------------------------

@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from curation_plugins.agents.baseline import BaselineAgent
+from curation_plugins.agents.baseline import BaselineAgent, BaselineOptions
 from curation_plugins.agents.command import CommandAgent
 from curation_plugins.agents.nop import NopAgent
 from curation_plugins.agents.programs import FOLDER, TARGET
@@ -127,6 +129,18 @@ def test_the_baseline_s_command_finds_its_program_where_it_is_mounted(task: Task
     )
     assert ended.returncode == 0, ended.stderr
     assert "one selection method per iteration" in ended.stdout
+
+
+def test_the_baseline_s_options_choose_the_method_and_show_a_folder(task: Task, program: Path) -> None:
+    options = BaselineOptions(method="semdedup", extra=program)
+    request = AgentRequest(task=task, assets=Path("/nowhere"), seed=0, iterations=4, options=options)
+    started = BaselineAgent().launch(request)
+    assert started.command[4:] == ("--only", "semdedup", "--extra", started.mounts[1].target)
+    assert started.mounts[1].source == program
+    with pytest.raises(ConfigInvalid, match=r"--agent-option extra .* is not a folder"):
+        BaselineAgent().launch(replace(request, options=BaselineOptions(extra=program / "nothing")))
+    with pytest.raises(ValidationError):
+        BaselineOptions.model_validate({"method": "semdedupe"})
 
 
 def test_random_is_the_baseline_with_one_method(task: Task) -> None:

@@ -65,6 +65,8 @@ class Host:
     refusing: bool = False
     raising: HandlerError | None = None
     """Raised by every submission."""
+    refused_signals: HandlerError | None = None
+    """Raised by every request for a signal."""
     submissions: list[Submission] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     finished: bool = False
@@ -142,8 +144,10 @@ class Host:
     def history(self) -> History:
         raise NotImplementedError
 
-    def signal(self, name: str, rows: Path) -> SignalView:
+    def signal(self, name: str, rows: Path, attempt: int | None) -> SignalView:
         self.asked.append(name)
+        if self.refused_signals is not None:
+            raise self.refused_signals
         asked = tuple(int(line) for line in rows.read_text().split())
         values = tuple(self.signals[name][row] for row in asked)
         return SignalView(id="s1", name=name, state="ready", rows=asked, values=values)
@@ -266,7 +270,7 @@ def test_a_policy_holds_the_code_of_its_own_method_only(seat: Seat) -> None:
     host = Host(iterations=2)
     seat.run(host)
     assert set(host.submissions[0].policy) == {
-        "policy.py",
+        *("policy.py", "manifest.json"),
         *(f"selection/{n}.py" for n in ("__init__", "method", "pool", "random_rows")),
         *(f"selection/{n}.py" for n in ("standalone", "tables")),
     }
@@ -337,7 +341,10 @@ def test_a_signal_that_the_pool_lacks_is_asked_of_the_host_and_kept_with_the_pol
     ended = seat.run(host, "--only", "loss-top")
     assert ended.returncode == 0, ended.stderr
     assert host.asked == ["answer-loss"]
-    hardest = sorted(sorted(range(ROWS), key=lambda row: -loss[row])[:ROWS_MAX])
+    limit = np.quantile(loss, 0.95)
+    hardest = sorted(
+        [row for row in sorted(range(ROWS), key=lambda row: -loss[row]) if loss[row] <= limit][:ROWS_MAX]
+    )
     (submitted,) = host.submissions
     assert submitted.rows == hardest
     assert reproduce(submitted, seat.pool, tmp_path / "again") == hardest
@@ -353,6 +360,7 @@ def test_methods_whose_signals_are_nowhere_are_left_out_and_named(seat: Seat) ->
     assert {*names(seat.workspace)} == {
         "random",
         "source-balanced",
+        "length-top",
         "near-duplicates",
         "k-center",
     }
@@ -401,3 +409,37 @@ def test_a_host_that_does_not_answer_ends_with_an_error(seat: Seat) -> None:
     )
     assert ended.returncode == 1
     assert "exit code 1, no output" in ended.stderr
+
+
+def test_lists_and_target_texts_of_the_user_s_go_with_the_policy(seat: Seat, tmp_path: Path) -> None:
+    extra = tmp_path / "extra"
+    extra.mkdir()
+    np.savez(extra / "icons.npz", icons=np.arange(ROWS) % 4 == 0)
+    (extra / "target.txt").write_text("answer 7\n")
+    for method in ("icons", "dsir"):
+        host = Host(iterations=1)
+        (seat.workspace / "journal.jsonl").unlink(missing_ok=True)
+        ended = seat.run(host, "--only", method, "--extra", str(extra))
+        assert ended.returncode == 0, ended.stderr
+        (submitted,) = host.submissions
+        assert len(submitted.rows) == ROWS_MAX
+        assert json.loads(submitted.policy["manifest.json"])["looks_at_target_data"] is True
+        assert reproduce(submitted, seat.pool, tmp_path / f"again-{method}") == submitted.rows
+        if method == "icons":
+            assert all(row % 4 == 0 for row in submitted.rows)
+
+
+def test_a_method_that_hands_in_records_is_left_out_where_rows_are_asked_for(seat: Seat) -> None:
+    ended = seat.run(Host(iterations=1), "--only", "template-rewrite")
+    assert ended.returncode == 0, ended.stderr
+    assert "leaving out template-rewrite: it hands in records, and the task takes rows" in ended.stdout
+
+
+def test_a_signal_that_the_host_does_not_give_skips_the_method_and_not_the_run(seat: Seat) -> None:
+    (seat.pool / "signals.npz").unlink()
+    host = Host(iterations=3, signals={"answer-loss": [0.5] * ROWS})
+    host.refused_signals = HandlerError(403, "budget-spent", "the 600 seconds for signals are spent")
+    ended = seat.run(host)
+    assert ended.returncode == 0, ended.stderr
+    assert "skipped: no signal: budget-spent: the 600 seconds for signals are spent" in ended.stdout
+    assert len(host.submissions) == 3

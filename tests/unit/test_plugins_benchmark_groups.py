@@ -11,7 +11,8 @@ import pytest
 from curation_plugins.errors import AssetsInvalid, UnknownName
 from curation_plugins.tasks.llava.benchmarks.groups import assign_groups, largest_groups, split_items, text_tie
 from curation_plugins.tasks.llava.benchmarks.load import Asking, load_benchmarks
-from curation_plugins.tasks.llava.benchmarks.registry import GRADED, PUBLIC, benchmark
+from curation_plugins.tasks.llava.benchmarks.names import GRADED
+from curation_plugins.tasks.llava.benchmarks.registry import PUBLIC, benchmark
 from curation_plugins.tasks.llava.benchmarks.score import (
     READINGS,
     BenchmarkScore,

@@ -180,4 +180,4 @@ def test_halves_share_no_image_and_no_group(made: _Made) -> None:
     for half in (public, sealed):
         assert Counter(item.benchmark for item in half) == dict.fromkeys(BENCHMARKS, 30)
     assert not {item.group for item in public} & {item.group for item in sealed}
-    assert not {item.image for item in public} & {item.image for item in sealed}
+    assert not {item.images for item in public} & {item.images for item in sealed}

@@ -10,21 +10,26 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from transformers import AutoProcessor, AutoTokenizer, CLIPConfig, CLIPModel
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from curation_plugins.errors import AssetsInvalid, ConfigInvalid
-from curation_plugins.jobs import ItemResult, TrainResult
+from curation_plugins.jobs import EvaluateResult, ItemResult, TrainResult
 from curation_plugins.selection import of_rows
 from curation_plugins.tasks.llava import checkpoint, layout
 from curation_plugins.tasks.llava.encode import Encoded, Encoder, collate
 from curation_plugins.tasks.llava.evaluate import Evaluator
 from curation_plugins.tasks.llava.fit import fit
 from curation_plugins.tasks.llava.forward import answer_logits
-from curation_plugins.tasks.llava.generate import greedy_answers
+from curation_plugins.tasks.llava.generate import Prompt, greedy_answers
 from curation_plugins.tasks.llava.recipe import Recipe, read_recipe
-from curation_plugins.tasks.llava.rows import Row
-from curation_plugins.tasks.llava.signals import Signaller
+from curation_plugins.tasks.llava.rows import Row, RowFile
+from curation_plugins.tasks.llava.shipping import write_measured
+from curation_plugins.tasks.llava.signals import Signaller, gradients
+from curation_plugins.tasks.llava.sketches import signs
 from curation_plugins.tasks.llava.tiny.pool import EPOCH
 from curation_plugins.tasks.llava.train import PoolState, Trainer
 from curation_plugins.tasks.llava.vision import load_pixels
@@ -57,7 +62,8 @@ def _row(*turns: str, image: str | None = "images/000000.png") -> Row:
 
 def _encode(state: PoolState, row: Row, max_tokens: int = 64) -> tuple[Any, Encoded]:
     tokenizer = state.processor.tokenizer
-    return tokenizer, Encoder(state.processor, 4, max_tokens).rows([row])[0]
+    size = None if row.image is None else (32, 32)
+    return tokenizer, Encoder(state.processor, state.config, max_tokens).rows([row], [size])[0]
 
 
 def _train(trainer: Trainer, assets: Path, out: Path, rows: range, seed: int, **recipe: Any) -> bytes:
@@ -112,15 +118,17 @@ def test_truncation_cuts_the_end_and_its_loss(state: PoolState) -> None:
 
 def test_a_prompt_is_what_training_showed_before_the_answer(state: PoolState) -> None:
     _, row = _encode(state, _row("<image>\nWhat colour is it?", "red"))
-    (prompt,) = Encoder(state.processor, 4, 64).prompts(["What colour is it?"], ["i"])
+    (prompt,) = Encoder(state.processor, state.config, 64).prompts(["What colour is it?"], [[(32, 32)]])
     assert prompt.ids.tolist() == row.ids[~row.supervised].tolist()
 
 
 def test_our_encoding_is_the_processors_own(state: PoolState, assets: Path) -> None:
     _, ours = _encode(state, _row("<image>\nWhat is it?", "red"))
     messages = _row("<image>\nWhat is it?", "red").messages()
-    text = state.processor.apply_chat_template(messages, tokenize=False)
-    pixels = load_pixels(state.processor, [next((layout.pool(assets) / "images").iterdir())])
+    text = AutoProcessor.from_pretrained(layout.base_model(assets)).apply_chat_template(messages, tokenize=False)
+    pixels = load_pixels(state.processor, state.config, [next((layout.pool(assets) / "images").iterdir())])[
+        "pixel_values"
+    ]
     theirs = state.processor.tokenizer(text.replace("<image>", "<image>" * 4))["input_ids"]
     assert ours.ids.tolist() == theirs
     assert pixels.shape == (1, 3, 32, 32)
@@ -145,7 +153,8 @@ def test_answer_logits_equal_the_plain_forward_pass(state: PoolState, assets: Pa
     batch = collate(encoded, state.pad_id)
     with torch.no_grad():
         logits, targets, _ = answer_logits(state.model, batch, state.features(batch.images))
-        pixels = load_pixels(state.processor, [layout.pool(assets) / name for name in batch.images])
+        paths = [layout.pool(assets) / name for name in batch.images]
+        pixels = load_pixels(state.processor, state.config, paths)["pixel_values"]
         mask = torch.tensor([[n < len(e.ids) for n in range(batch.ids.shape[1])] for e in encoded])
         plain = state.model(input_ids=batch.ids, pixel_values=pixels, attention_mask=mask, labels=batch.labels)
         wanted = batch.labels[:, 1:] != -100
@@ -157,10 +166,13 @@ def test_answer_logits_equal_the_plain_forward_pass(state: PoolState, assets: Pa
 def test_batched_answers_equal_the_models_own_one_by_one(state: PoolState, assets: Path) -> None:
     questions = ["What is it?", "How many shapes do you see at the top left?"] * 3
     paths = sorted((layout.pool(assets) / "images").iterdir())[:6]
-    pixels = load_pixels(state.processor, paths)
-    prompts = Encoder(state.processor, 4, 64).prompts(questions, ["i"] * 6)
+    pixels = load_pixels(state.processor, state.config, paths)["pixel_values"]
+    encoded = Encoder(state.processor, state.config, 64).prompts(questions, [[(32, 32)]] * 6)
+    prompts = [Prompt(ids=prompt.ids, images=1, max_tokens=6) for prompt in encoded]
     tokenizer = state.processor.tokenizer
-    ours = greedy_answers(state.model, tokenizer, prompts, pixels, batch=4, max_new_tokens=6)
+    ours = greedy_answers(
+        state.model, tokenizer, prompts, lambda chosen: {"pixel_values": pixels[list(chosen)]}, batch=4
+    )
     for place, prompt in enumerate(prompts):
         out = state.model.generate(
             input_ids=torch.from_numpy(prompt.ids)[None],
@@ -237,9 +249,12 @@ def test_every_item_of_a_half_is_scored(split: str, assets: Path, tmp_path: Path
         "assets": str(assets),
         "split": split,
         "recipe": RECIPE,
+        "evaluation": {},
         "out": str(tmp_path / "items.jsonl"),
     }
-    assert Evaluator().evaluate(job, _quiet) == {"items": 100}
+    told = EvaluateResult.model_validate(Evaluator().evaluate(job, _quiet))
+    assert told.items == 100
+    assert told.notes == {"asked_twice": 64, "flipped": 0, "too_long": 0}
     lines = (tmp_path / "items.jsonl").read_text().splitlines()
     results = [ItemResult.model_validate_json(line) for line in lines]
     assert len({(result.benchmark, result.item) for result in results}) == 100
@@ -264,6 +279,123 @@ def test_signals_come_in_the_order_asked_for(assets: Path) -> None:
         rtol=1e-3,
         atol=1e-4,
     )
+
+
+def test_a_gradient_s_sketch_is_that_of_the_written_out_gradient(state: PoolState) -> None:
+    """Every linear layer's gradient, projected on both sides; also when the row is not alone in its batch."""
+    rows = state.encoded(tuple(range(8)))
+    sketches = gradients(state.model, rows, state.features, state.pad_id, 8)
+    alone = copy.deepcopy(state.model)
+    batch = collate([rows[3]], state.pad_id)
+    logits, targets, _ = answer_logits(alone, batch, state.features(batch.images))
+    torch.nn.functional.cross_entropy(logits, targets).backward()
+    layers = [one for one in alone.model.language_model.modules() if isinstance(one, torch.nn.Linear)]
+    by_hand = torch.zeros(16, 16)
+    for number, layer in enumerate(layers):
+        left, right = signs(number, 0, layer.out_features), signs(number, 1, layer.in_features)
+        by_hand += left.T @ layer.weight.grad @ right
+    torch.testing.assert_close(torch.tensor(sketches[3]), by_hand.flatten(), rtol=1e-3, atol=1e-5)
+    assert all(parameter.requires_grad for parameter in state.model.parameters())
+
+
+def test_sketches_keep_inner_products_on_average() -> None:
+    rng = torch.Generator().manual_seed(1)
+    left, right = torch.randn(2, 64, 48, generator=rng)
+    right = left + 0.5 * right
+    kept = []
+    for number in range(200):
+        out, inner = signs(number, 0, 64), signs(number, 1, 48)
+        kept.append(float(((out.T @ left @ inner) * (out.T @ right @ inner)).sum()))
+    exact = float((left * right).sum())
+    assert abs(sum(kept) / len(kept) - exact) < 0.1 * exact
+
+
+def test_signals_of_an_attempt_s_model_differ_and_another_folder_is_refused(assets: Path, tmp_path: Path) -> None:
+    selection = tmp_path / "selection.jsonl"
+    selection.write_bytes(of_rows(list(range(40))).canonical())
+    (tmp_path / "out").mkdir()
+    job = {
+        "selection": str(selection),
+        "assets": str(assets),
+        "recipe": RECIPE,
+        "seed": 3,
+        "out": str(tmp_path / "out"),
+    }
+    Trainer().train(job, _quiet)
+    asked = {"name": "answer-loss", "rows": [1, 2], "assets": str(assets), "recipe": RECIPE}
+    worker = Signaller()
+    base = worker.signal(asked, _quiet)
+    trained = worker.signal({**asked, "model": str(tmp_path / "out" / "model")}, _quiet)
+    assert base["values"] != trained["values"]
+    assert worker.signal(asked, _quiet)["values"] == base["values"]
+    assert trained["seconds"] > 0
+    with pytest.raises(AssetsInvalid):
+        worker.signal({**asked, "model": str(tmp_path)}, _quiet)
+
+
+def test_a_diverged_model_s_signals_are_undefined_and_no_failure(assets: Path, state: PoolState) -> None:
+    worker, broken = Signaller(), copy.deepcopy(state.model)
+    with torch.no_grad():
+        broken.lm_head.weight.fill_(float("nan"))
+    worker._trained = (Path("diverged"), broken)
+    for name in ("answer-loss", "el2n", "gradient"):
+        job = {"name": name, "rows": [0, 1], "assets": str(assets), "recipe": RECIPE, "model": "diverged"}
+        assert worker.signal(job, _quiet)["values"] == [None, None]
+
+
+def test_neighbours_are_other_rows_of_the_whole_pool_nearest_first(assets: Path) -> None:
+    job = {"name": "neighbours", "rows": [5, 0], "assets": str(assets), "recipe": RECIPE}
+    values = Signaller().signal(job, _quiet)["values"]
+    vectors = np.load(layout.pool(assets) / "signals" / "embeddings.npy").astype(np.float64)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    for row, value in zip([5, 0], values, strict=True):
+        near, cosine = [int(one) for one in value[:10]], value[10:]
+        assert row not in near
+        assert list(cosine) == sorted(cosine, reverse=True)
+        np.testing.assert_allclose(vectors[near] @ vectors[row], cosine, atol=1e-4)
+        others = np.delete(vectors @ vectors[row], row)
+        np.testing.assert_allclose(np.sort(others)[-10:][::-1], cosine, atol=1e-4)
+
+
+def test_what_ships_with_a_fetched_pool_is_measured_and_written(assets: Path, tmp_path: Path) -> None:
+    """Image facts, CLIP vectors of a tiny CLIP, losses: the worker's answers become the pool's files."""
+    clip, out = tmp_path / "clip", tmp_path / "signals"
+    out.mkdir()
+    _tiny_clip(clip, AutoTokenizer.from_pretrained(layout.base_model(assets)))
+    worker, rows = Signaller(), list(RowFile(layout.rows_file(assets)))
+
+    def ask(name: str, model: Path | None = None) -> list[Any]:
+        job = {"name": name, "rows": list(range(len(rows))), "assets": str(assets), "recipe": RECIPE}
+        values: list[Any] = worker.signal({**job, "model": str(model) if model else None}, _quiet)["values"]
+        return values
+
+    measured = {"image-facts": ask("image-facts"), "clip": ask("clip", clip), "answer-loss": ask("answer-loss")}
+    write_measured(assets, measured, out)
+    vectors = np.load(out / "clip_embeddings.npy")
+    assert vectors.shape == (len(rows), 2 * 16)
+    assert vectors.dtype == np.float16
+    with (out / "signals.csv").open() as ours, (layout.pool(assets) / "signals" / "signals.csv").open() as made:
+        for row, line, other in zip(rows, csv.DictReader(ours), csv.DictReader(made), strict=True):
+            same = ("row", "source", "turns", "prompt_chars", "answer_chars", "image_hash", "image_width")
+            assert [line[name] for name in same] == [other[name] for name in same]
+            assert (line["similarity"] == "") == (row.image is None)
+            assert float(line["answer_loss"]) == pytest.approx(float(other["answer_loss"]), rel=1e-3, abs=1e-4)
+            halves = np.split(vectors[int(line["row"])].astype(float), 2)
+            assert np.linalg.norm(halves[0]) == pytest.approx(0.0 if row.image is None else 1.0, abs=0.01)
+    assert "clip_embeddings.npy" in (out / "README.md").read_text()
+    with pytest.raises(AssetsInvalid, match="no CLIP model"):
+        ask("clip", tmp_path)
+
+
+def _tiny_clip(folder: Path, tokenizer: Any) -> None:
+    torch.manual_seed(0)
+    text = {"vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1}
+    text |= {"num_attention_heads": 2, "max_position_embeddings": 24, "eos_token_id": tokenizer.eos_token_id}
+    vision = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    vision |= {"image_size": 32, "patch_size": 16}
+    CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=16)).save_pretrained(folder)
+    CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 # --- assets and the plugin's side ---
@@ -317,13 +449,13 @@ def test_a_damaged_image_is_named(assets: Path, tmp_path: Path) -> None:
     broken = tmp_path / "x.png"
     whole = next((layout.pool(assets) / "images").iterdir()).read_bytes()
     broken.write_bytes(whole[: len(whole) // 2])
-    processor = checkpoint.load(layout.base_model(assets))[1]
+    model, processor = checkpoint.load(layout.base_model(assets))
     with pytest.raises(AssetsInvalid, match=r"x\.png"):
-        load_pixels(processor, [broken])
+        load_pixels(processor, model.config, [broken])
 
 
 def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
-    with pytest.raises(AssetsInvalid, match="no LLaVA model"):
+    with pytest.raises(AssetsInvalid, match="no model here"):
         checkpoint.load(tmp_path)
 
 

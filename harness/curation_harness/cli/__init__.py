@@ -29,10 +29,13 @@ COMMANDS = {
     "agents": ("curation_harness.cli.plugins:agents", "List the agents."),
     "scaffolds": ("curation_harness.cli.plugins:scaffolds", "List the scaffolds."),
     "engines": ("curation_harness.cli.plugins:engines", "List the engines."),
+    "fetch": ("curation_harness.cli.fetch:fetch", "Fetch what a task is made of."),
     "references": (
         "curation_harness.cli.references:references",
         "Measure the selections a run is compared with.",
     ),
+    "signals": ("curation_harness.cli.signals:signals", "Measure the signals that ship with a pool."),
+    "noise": ("curation_harness.cli.references:noise", "Measure how far a score moves by itself."),
     "images": ("curation_harness.cli.images:images", "Build, list, save and load container images."),
     "doctor": ("curation_harness.cli.doctor:doctor", "Say what holds on this machine and what is missing."),
     "clean": ("curation_harness.cli.clean:clean", "Remove what killed runs left behind."),

@@ -15,7 +15,7 @@
 | ``checkpoint-removed`` | its trained model was removed from disk, by the task's policy | ``n``, ``bytes`` |
 | ``worker`` | a worker was restarted or a job retried | ``what``, … |
 | ``server-error`` | the submit server failed on a request; ``server.log`` has it | ``error`` |
-| ``signal`` | a signal was computed | ``name``, ``rows``, ``seconds``, ``cached`` |
+| ``signal`` | a shard of one was measured, or all found | ``name``, ``rows``, ``seconds``, ``cached``, ``attempt`` |
 | ``oom-kill`` | a process in the container was killed for memory | ``count`` |
 | ``done`` | the agent called ``curate done`` | |
 | ``budget-spent`` | a budget ended the agent's part | ``budget`` |

@@ -10,10 +10,11 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from curation_harness.record.entry import Entry
-from curation_plugins.config import TaskConfig
+from curation_harness.record.measures import Analysis, Noise, Scores, SealedScore, Sums
+from curation_plugins.config import AuditCounts, Published, TaskConfig
 from curation_plugins.jobs import TrainResult
 from curation_sandbox.gateway.wires import Wire
-from curation_sandbox.protocol import Budget, Feedback, PolicyFile, Problem, Score
+from curation_sandbox.protocol import Budget, Feedback, PolicyFile, Problem
 
 FORMAT = 1
 """Version of the run record."""
@@ -142,17 +143,10 @@ class RunSpec(Entry):
     packages: dict[str, str]
     """Version of every installed distribution that training, scoring or the harness itself uses."""
     hardware: Hardware
-
-
-class Scores(Entry):
-    """Scores of one model on one split."""
-
-    mean: float
-    """Unweighted mean of the benchmarks' means, in [0, 1]."""
-    stderr: float
-    """Over items, clustered by group; training variance is not in it."""
-    n: int
-    by_benchmark: dict[str, Score]
+    published: tuple[Published, ...] = ()
+    """Scores that others published for this task."""
+    audit: AuditCounts | None = None
+    """Rows of the pool that hold benchmark items, and so were nobody's to choose; none: the pool was not audited."""
 
 
 class Truth(Entry):
@@ -217,31 +211,9 @@ class SeedScores(Entry):
     seed: int
     public: Scores
     sealed: Scores
+    all_items: Scores
+    """Both halves as one set of items."""
     model_digest: str
-
-
-class Interval(Entry):
-    low: float
-    high: float
-
-
-class Recovered(Entry):
-    """Share of the full-data gain recovered on the sealed split, (headline - base) / (full - base)."""
-
-    share: float
-    interval: Interval
-    """95 %, Fieller (1954)."""
-
-
-class SealedScore(Entry):
-    mean: float
-    stderr: float
-    """Item and training variance together."""
-    n: int
-    seeds: int
-    sd_seeds: float | None
-    """Standard deviation over the training seeds."""
-    by_benchmark: dict[str, Score]
 
 
 class Headline(Entry):
@@ -253,7 +225,8 @@ class Headline(Entry):
     public: SealedScore
     all_items: SealedScore
     """Public and sealed items together, comparable with published tables; the public part was seen."""
-    recovered: Recovered | None
+    analysis: Analysis | None = None
+    """The headline against the references; none where there are none, or where they hold no sums."""
 
 
 class Refusal(Entry):
@@ -272,12 +245,26 @@ class ReferenceSeed(Entry):
     rows: int
     public: Scores
     sealed: Scores
+    all_items: Scores
+    """Both halves as one set of items."""
     truth: Truth | None = None
 
 
 class ReferenceArm(Entry):
     name: str
     seeds: tuple[ReferenceSeed, ...]
+
+
+class Origin(Entry):
+    """Where an imported table comes from, in the words of who imported it."""
+
+    measured_by: str
+    model: str
+    """The model that was trained, and in which revision."""
+    recipe: str
+    note: str = ""
+    other_digests: bool = False
+    """Whether it was measured on another pool or recipe, and taken over all the same."""
 
 
 class ReferenceTable(Entry):
@@ -288,6 +275,12 @@ class ReferenceTable(Entry):
     pool_digest: str
     recipe_digest: str
     arms: tuple[ReferenceArm, ...]
+    sums: Sums | None = None
+    """What paired comparisons need; none in a table that holds scores only."""
+    noise: Noise | None = None
+    """What ``harness noise`` measured."""
+    origin: Origin | None = None
+    """None if it was measured here."""
     code: CodeRevision
     hardware: Hardware
     measured: str

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from curation_harness.record.models import Interval, Recovered, Scores, SealedScore
+from curation_harness.record.measures import Scores, SealedScore, Unscored
+from curation_harness.record.tallies import Tallies, faults, tally
 from curation_plugins.errors import WorkerReplyInvalid
 from curation_plugins.jobs import ItemResult
 from curation_sandbox.protocol import Score
@@ -45,31 +46,54 @@ def read_items(path: Path, benchmarks: Sequence[str]) -> list[ItemResult]:
     return items
 
 
-def aggregate(items: Sequence[ItemResult]) -> Scores:
-    """Mean over benchmarks of each benchmark's mean, with cluster-robust standard errors.
+def aggregate(items: Sequence[ItemResult], graded: Collection[str] = ()) -> Scores:
+    """Mean over benchmarks of each benchmark's score, with cluster-robust standard errors.
 
     The standard error of a mean over items in G groups is √(G/(G−1) · Σ_g (Σ_{i∈g} e_i)²) / n with e_i the
-    item's deviation (Liang & Zeger 1986; for evaluations: Miller 2024, arXiv 2411.00640, §2.2). For the mean
-    over benchmarks each item counts 1/(B·n_b), and a group may span benchmarks.
+    item's deviation (Liang & Zeger 1986; for evaluations: Miller 2024, arXiv 2411.00640, §2.2); for a ratio of sums
+    e_i is the linearised one (Cochran 1977, Sampling Techniques, §6.5). For the mean over B benchmarks each
+    counts 1/B, and a group may span benchmarks.
+
+    Args:
+        graded: benchmarks whose scores are a judge's opinion.
+
+    Raises:
+        WorkerReplyInvalid: a benchmark has nothing that could be scored.
     """
-    by_benchmark: dict[str, list[ItemResult]] = defaultdict(list)
-    for item in items:
-        by_benchmark[item.benchmark].append(item)
+    sums = tally(items)
+    missing = faults(items)
     scores: dict[str, Score] = {}
-    influence: dict[str, float] = defaultdict(float)
-    for name in sorted(by_benchmark):
-        members = by_benchmark[name]
-        mean = math.fsum(item.score for item in members) / len(members)
-        groups: dict[str, float] = defaultdict(float)
-        for item in members:
-            groups[item.group] += (item.score - mean) / len(members)
-            influence[item.group] += (item.score - mean) / len(members) / len(by_benchmark)
-        scores[name] = Score(mean=mean, stderr=_clustered(groups.values()), n=len(members))
+    for name in sums.cells:
+        mean = sums.score(name)
+        if mean is None:
+            raise WorkerReplyInvalid(
+                f"no item of {name} could be scored",
+                hint="Is a judge set up, and does it answer? The items' reasons are in the item file.",
+            )
+        members = sum(item.benchmark == name for item in items) - missing.get(name, Counter())["judge"]
+        scores[name] = Score(mean=mean, stderr=_clustered(sums.influence(name).values()), n=members)
+    whole = _mean(sums, scores)
+    bare = [name for name in scores if name not in graded]
     return Scores(
-        mean=math.fsum(score.mean for score in scores.values()) / len(scores),
-        stderr=_clustered(influence.values()),
-        n=len(items),
+        mean=whole.mean,
+        stderr=whole.stderr,
+        n=whole.n,
         by_benchmark=scores,
+        unscored={name: Unscored(**counts) for name, counts in sorted(missing.items())},
+        without_judge=_mean(sums, {name: scores[name] for name in bare}) if 0 < len(bare) < len(scores) else None,
+    )
+
+
+def _mean(sums: Tallies, scores: Mapping[str, Score]) -> Score:
+    """Unweighted mean over benchmarks."""
+    moved: dict[str, float] = defaultdict(float)
+    for name in scores:
+        for group, influence in sums.influence(name).items():
+            moved[group] += influence / len(scores)
+    return Score(
+        mean=math.fsum(score.mean for score in scores.values()) / len(scores),
+        stderr=_clustered(moved.values()),
+        n=sum(score.n for score in scores.values()),
     )
 
 
@@ -78,30 +102,6 @@ def _clustered(sums: Iterable[float]) -> float:
     if len(values) < 2:
         return 0.0
     return math.sqrt(len(values) / (len(values) - 1) * math.fsum(value**2 for value in values))
-
-
-def pool_splits(public: Scores, sealed: Scores) -> Scores:
-    """Both halves as one set of items. The halves share no group, so their errors are independent.
-
-    A group may span benchmarks, so the overall error comes from the halves' overall errors and not from the
-    benchmarks': exact where the halves are of the same proportion in every benchmark, as they are made.
-    """
-    merged: dict[str, Score] = {}
-    for name, one in public.by_benchmark.items():
-        other = sealed.by_benchmark[name]
-        n = one.n + other.n
-        merged[name] = Score(
-            mean=(one.mean * one.n + other.mean * other.n) / n,
-            stderr=math.hypot(one.stderr * one.n, other.stderr * other.n) / n,
-            n=n,
-        )
-    weight = statistics.fmean(one.n / merged[name].n for name, one in public.by_benchmark.items())
-    return Scores(
-        mean=math.fsum(score.mean for score in merged.values()) / len(merged),
-        stderr=math.hypot(weight * public.stderr, (1 - weight) * sealed.stderr),
-        n=public.n + sealed.n,
-        by_benchmark=merged,
-    )
 
 
 def over_seeds(scores: Sequence[Scores]) -> SealedScore:
@@ -132,7 +132,15 @@ def over_seeds(scores: Sequence[Scores]) -> SealedScore:
         seeds=len(means),
         sd_seeds=sd,
         by_benchmark=by_benchmark,
+        without_judge=_mean_without_judge(scores),
+        unscored_answer=max(sum(found.answer for found in score.unscored.values()) for score in scores),
+        unscored_judge=max(sum(found.judge for found in score.unscored.values()) for score in scores),
     )
+
+
+def _mean_without_judge(scores: Sequence[Scores]) -> float | None:
+    known = [score.without_judge.mean for score in scores if score.without_judge is not None]
+    return statistics.fmean(known) if known else None
 
 
 def _variance_of_mean(values: Sequence[float]) -> float:
@@ -150,36 +158,24 @@ def noise_floor(means: Sequence[float]) -> float | None:
 
 
 def expected_maximum(draws: Sequence[float], k: int) -> float:
-    """Expected maximum of k draws with replacement from the empirical distribution of ``draws``.
+    """Expected maximum of k further draws of the kind of ``draws``.
 
-    E[max] = Σ_i x_(i) · ((i/m)^k − ((i−1)/m)^k) over the ordered sample (Dodge et al. 2019, arXiv 1909.03004,
-    eq. 7).
+    For k up to the m draws there are, the mean of the maxima of all subsets of size k,
+    Σ_i x_(i)·C(i−1, k−1)/C(m, k) over the ordered sample: unbiased, where drawing with replacement (Dodge et al.
+    2019, arXiv 1909.03004) comes out too low (Tang et al. 2020, arXiv 2004.13705, §3). Beyond, mean + sd·E[max of k
+    standard normals], and never below the best there is.
     """
     ordered = sorted(draws)
     m = len(ordered)
-    return math.fsum(x * ((i / m) ** k - ((i - 1) / m) ** k) for i, x in enumerate(ordered, start=1))
+    if k <= m:
+        whole = math.comb(m, k)
+        return math.fsum(x * math.comb(i - 1, k - 1) / whole for i, x in enumerate(ordered, start=1))
+    sd = statistics.stdev(ordered) if m > 1 else 0.0
+    return max(ordered[-1], statistics.fmean(ordered) + sd * normal_maximum(k))
 
 
-def recovered_share(score: SealedScore, base: SealedScore, full: SealedScore) -> Recovered | None:
-    """Share of the full-data gain recovered, with Fieller's 95 % interval for a ratio of means.
-
-    With a = score−base, b = full−base and g = (1.96·se_b / b)², the interval is
-    (r − g·ρ ± 1.96/b · √(se_a² − 2·r·c + r²·se_b² − g·(se_a² − c²/se_b²))) / (1 − g), where r = a/b, c = cov(a, b)
-    = var(base) and ρ = c/se_b² (Fieller 1954, J. R. Stat. Soc. B 16:175). None when g ≥ 1 or b ≤ 0: the
-    denominator cannot be told from zero, and a ratio would mean nothing.
-    """
-    a, b = score.mean - base.mean, full.mean - base.mean
-    common = base.stderr**2
-    var_a, var_b = score.stderr**2 + common, full.stderr**2 + common
-    if b <= 0:
-        return None
-    g = 1.96**2 * var_b / b**2
-    if g >= 1:
-        return None
-    r = a / b
-    rho = common / var_b if var_b else 0.0
-    inner = var_a - 2 * r * common + r**2 * var_b
-    inner -= g * (var_a - (common**2 / var_b if var_b else 0.0))
-    half = 1.96 / b * math.sqrt(max(0.0, inner))
-    middle = r - g * rho
-    return Recovered(share=r, interval=Interval(low=(middle - half) / (1 - g), high=(middle + half) / (1 - g)))
+def normal_maximum(k: int) -> float:
+    """Expected maximum of k standard normals, ∫ x·k·φ(x)·Φ(x)^(k−1) dx, by the trapezoidal rule to about 1e-8."""
+    normal, step = statistics.NormalDist(), 0.01
+    points = (place * step for place in range(-900, 901))
+    return math.fsum(x * k * normal.pdf(x) * normal.cdf(x) ** (k - 1) * step for x in points)

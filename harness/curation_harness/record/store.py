@@ -8,6 +8,7 @@
         references.json        the reference table used, if there was one
         attempts/001/          submission.json, selection.jsonl, policy/   written before the acceptance is told
                                result.json, items-public.jsonl, items-sealed.jsonl   before the feedback is told
+                               evaluation-public.json, evaluation-sealed.json   what answered and graded
                                model/                 the trained model, while the task's policy keeps it
         refusals/001.json
         headline/attempt-NNN/seed-K/   scores.json and item results

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 
 from curation_harness.record.entry import Entry
-from curation_harness.record.models import (
-    AttemptResult,
-    ReferenceArm,
-    ReferenceTable,
-    RunStatus,
-    Scores,
-    SealedScore,
-    Truth,
-)
+from curation_harness.record.measures import Analysis, Noise, Scores, SealedScore
+from curation_harness.record.models import AttemptResult, Origin, ReferenceArm, ReferenceTable, RunStatus, Truth
 from curation_harness.record.scores import expected_maximum, noise_floor
 from curation_harness.record.state import best, ledger, status
 from curation_harness.record.store import RunRecord
+from curation_plugins.config import AuditCounts, Published
 from curation_sandbox.protocol import Budget
 
 
@@ -43,6 +38,9 @@ class SealedLine(SealedScore):
     """The attempt that was trained again."""
     share_of_full_gain: float | None
     share_interval: tuple[float, float] | None
+    analysis: Analysis | None
+    """Against the references."""
+    all_items: SealedScore
 
 
 class ReferenceLine(Entry):
@@ -53,6 +51,8 @@ class ReferenceLine(Entry):
     public_sd: float | None
     sealed: float
     sealed_sd: float | None
+    all_items: float
+    all_items_sd: float | None
 
 
 class RandomSearch(Entry):
@@ -82,14 +82,22 @@ class Summary(Entry):
     """The headline: the best attempt, trained with fresh seeds, on items the agent never saw."""
     references: tuple[ReferenceLine, ...]
     noise_floor: float | None
+    noise: Noise | None
+    """As `harness noise` measured it."""
+    references_from: Origin | None
+    """Where imported references come from."""
+    published: tuple[Published, ...]
+    """What others published for this task."""
+    audit: AuditCounts | None
+    """Rows of the pool that hold benchmark items."""
     random_search: RandomSearch | None
-    """None with fewer than eight random references."""
+    """None with fewer than five random references."""
     ledger: tuple[Budget, ...]
     image_digest: str
     folder: str
 
 
-MIN_RANDOM_DRAWS = 8
+MIN_RANDOM_DRAWS = 5
 
 
 def summarize(record: RunRecord) -> Summary:
@@ -124,6 +132,10 @@ def summarize(record: RunRecord) -> Summary:
         sealed=_sealed_line(record),
         references=tuple(reference_line(arm) for arm in table.arms) if table else (),
         noise_floor=floor(table),
+        noise=table.noise if table else None,
+        references_from=table.origin if table else None,
+        published=spec.published,
+        audit=spec.audit,
         random_search=_random_search(table, lines),
         ledger=ledger(record).budgets(record),
         image_digest=spec.image.digest,
@@ -132,22 +144,31 @@ def summarize(record: RunRecord) -> Summary:
 
 
 def floor(table: ReferenceTable | None) -> float | None:
-    """The noise floor of public scores, from the ``random-fixed`` reference."""
+    """The noise floor of public scores, from what ``harness noise`` measured or the ``random-fixed`` reference."""
+    if table is not None and table.noise is not None:
+        return noise_floor(table.noise.train["public"].values)
     arm = table.arm("random-fixed") if table else None
     return noise_floor([seed.public.mean for seed in arm.seeds]) if arm else None
 
 
 def reference_line(arm: ReferenceArm) -> ReferenceLine:
-    public = [seed.public.mean for seed in arm.seeds]
-    sealed = [seed.sealed.mean for seed in arm.seeds]
+    public = _mean_sd([seed.public.mean for seed in arm.seeds])
+    sealed = _mean_sd([seed.sealed.mean for seed in arm.seeds])
+    both = _mean_sd([seed.all_items.mean for seed in arm.seeds])
     return ReferenceLine(
         name=arm.name,
         seeds=len(arm.seeds),
-        public=statistics.fmean(public),
-        public_sd=statistics.stdev(public) if len(public) > 1 else None,
-        sealed=statistics.fmean(sealed),
-        sealed_sd=statistics.stdev(sealed) if len(sealed) > 1 else None,
+        public=public[0],
+        public_sd=public[1],
+        sealed=sealed[0],
+        sealed_sd=sealed[1],
+        all_items=both[0],
+        all_items_sd=both[1],
     )
+
+
+def _mean_sd(values: Sequence[float]) -> tuple[float, float | None]:
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
 
 
 def _attempt_line(
@@ -179,12 +200,15 @@ def _sealed_line(record: RunRecord) -> SealedLine | None:
     headline = record.headline()
     if headline is None:
         return None
-    share = headline.recovered
+    analysis = headline.analysis
+    share = next((r for r in analysis.recovered if r.part == "sealed"), None) if analysis else None
     return SealedLine(
         **headline.sealed.model_dump(),
         attempt=headline.attempt,
         share_of_full_gain=share.share if share else None,
         share_interval=(share.interval.low, share.interval.high) if share else None,
+        analysis=analysis,
+        all_items=headline.all_items,
     )
 
 

@@ -19,9 +19,10 @@ from markupsafe import Markup
 
 from curation_harness.record import files
 from curation_harness.record.store import RunRecord
-from curation_harness.report import wording
+from curation_harness.record.summary import Summary
+from curation_harness.report import findings, wording
 from curation_harness.report.content import Content, gather
-from curation_harness.report.figures import benchmarks, progress, selections
+from curation_harness.report.figures import benchmarks, comparison, progress, selections
 from curation_harness.report.plain import one_line, visible
 from curation_harness.report.pool import view
 from curation_harness.report.steps import event_of, facts, sums, who
@@ -85,6 +86,7 @@ def _environment() -> Environment:
         outcome=wording.outcome,
         duration=wording.duration,
         moment=wording.moment,
+        audited=wording.audited,
         spent=wording.spent,
         seeds=wording.seeds,
         short=one_line,
@@ -95,7 +97,7 @@ def _environment() -> Environment:
         sums=sums,
         uri=Markup,  # for ``pool.Card.image``, which is made of a fixed prefix and base64
     )
-    environment.globals.update(headline=wording.headline, comparisons=wording.comparisons, noise=wording.noise)
+    environment.globals.update(headline=wording.headline, noise=wording.noise, findings=findings)
     return environment
 
 
@@ -155,6 +157,7 @@ def _drawn(content: Content) -> Iterator[tuple[str, str, str, str | None]]:
         " leans to the right; the headline was trained again. Bars: one standard error.",
         benchmarks.public_and_sealed(summary, content.headline),
     )
+    yield from _compared(summary)
     yield (
         "source-mix",
         "What was the data made of?",
@@ -177,6 +180,40 @@ def _drawn(content: Content) -> Iterator[tuple[str, str, str, str | None]]:
     )
 
 
+_PUBLISHED = " Crosses were published by others, measured with their own software, and can be compared by eye only."
+
+
+def _compared(summary: Summary) -> Iterator[tuple[str, str, str, str | None]]:
+    yield (
+        "differences",
+        "How far is it from each reference?",
+        "Right of zero the headline is better. An interval that touches zero is no evidence of a difference."
+        " Intervals hold the choice of items, paired and by group, and the training of both sides.",
+        comparison.differences(summary),
+    )
+    yield (
+        "standing",
+        "Where does it stand on all items?",
+        "Public and sealed items as one set, the set that published tables are about."
+        + (_PUBLISHED if summary.published else ""),
+        comparison.standing(summary),
+    )
+    yield (
+        "shrinkage",
+        "Is the gain there on items nobody was told of?",
+        "The gain over random of the attempt with the best public score, and of the same rows trained again on sealed"
+        " items. A flat line is a real gain; one that falls like the dashed line was luck in choosing.",
+        comparison.shrinkage(summary),
+    )
+    yield (
+        "noise",
+        "How much does a score move by itself?",
+        "One random selection trained under several seeds, and one trained model evaluated several times. The bars"
+        " are one standard deviation to both sides.",
+        comparison.noise(summary),
+    )
+
+
 def _progress_caption(content: Content) -> str:
     summary = content.summary
     text = (
@@ -188,7 +225,8 @@ def _progress_caption(content: Content) -> str:
     if summary.random_search:
         text += (
             " The dashed line is the best score to be expected from as many random selections, from"
-            f" {summary.random_search.draws} measured ones: an agent that curates stays above it."
+            f" {summary.random_search.draws} measured ones (beyond that many as if they were normal): an agent that"
+            " curates stays above it."
         )
     else:
         text += " Too few random selections were measured to draw what searching at random would reach."

@@ -17,13 +17,15 @@ from rich.table import Table
 from rich.text import Text
 
 from curation_harness.record.summary import AttemptLine, Summary
-from curation_harness.report import wording
+from curation_harness.report import findings, wording
 from curation_harness.report.plain import one_line
 
 NARROW = 76
 """Columns below which a table helps nobody."""
 BETWEEN = 3
 """Columns between two cells of a framed table."""
+WIDE = 100
+"""Columns from which the table of references has room for intervals; the HTML report always has them."""
 LEAST_NOTE = 14
 """Columns that the note needs beside the others."""
 NAME = 16
@@ -115,6 +117,11 @@ def _parts(summary: Summary, layout: Layout) -> Iterator[RenderableType]:
     yield _headline(summary, layout)
     if summary.references:
         yield _references(summary, layout)
+    if summary.sealed:
+        yield _all_items(summary, layout)
+    told = findings.everything(summary)
+    if told:
+        yield Text("\n").join(layout.text(sentence, limit=800) for sentence in told)
     yield layout.text(wording.noise(summary))
     yield _ledger(summary, layout)
 
@@ -223,15 +230,18 @@ def _references(summary: Summary, layout: Layout) -> RenderableType:
             )
             for line in summary.references
         )
-    table = layout.table("reference", "seeds", "public", "sealed", "headline is")
+    intervals = ("95%",) if layout.width >= WIDE else ()
+    table = layout.table("reference", "seeds", "public", "sealed", "headline is", *intervals)
     for line in summary.references:
         difference = f"{summary.sealed.mean - line.sealed:+.3f}" if summary.sealed else "-"
+        found = findings.difference(summary, line.name, "sealed")
         table.add_row(
             layout.text(line.name, limit=NAME),
             layout.text(str(line.seeds)),
             layout.text(wording.score(line.public, line.public_sd)),
             layout.text(wording.score(line.sealed, line.sealed_sd)),
             layout.text(difference),
+            *(layout.text(findings.signed(found.interval) if found else "-") for _ in intervals),
         )
     table.caption = "± is the standard deviation over seeds"
     if layout.ascii_only:
@@ -240,11 +250,22 @@ def _references(summary: Summary, layout: Layout) -> RenderableType:
     return table
 
 
+def _all_items(summary: Summary, layout: Layout) -> Text:
+    """The headline on all items, between what was measured and what others published."""
+    lines = [layout.text("On all items, public and sealed, which published tables are about:")]
+    for name, value, error, whose in findings.all_items(summary):
+        style = "bold" if name == "this run" else ""
+        lines.append(layout.text(f"{wording.score(value, error)} {name}, {whose}", style))
+    return Text("\n").join(lines)
+
+
 def _ledger(summary: Summary, layout: Layout) -> Text:
     spent = [f"{budget.name} {wording.spent(budget)}" for budget in summary.ledger]
     lines = [layout.text("Spent: " + "; ".join(spent))]
     if summary.refusals:
         refused = "1 submission was" if summary.refusals == 1 else f"{summary.refusals} submissions were"
         lines.append(layout.text(f"{refused} refused."))
+    if summary.audit is not None:
+        lines.append(layout.text(f"Pool: {wording.audited(summary.audit)}."))
     lines.append(layout.text(f"Record: {summary.folder}", limit=4096))
     return Text("\n").join(lines)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from curation_harness.record.models import RunStatus
-from curation_harness.record.summary import AttemptLine, ReferenceLine, Summary
+from curation_harness.record.measures import Noise, Spread
+from curation_harness.record.models import Origin, RunStatus
+from curation_harness.record.summary import AttemptLine, Summary
+from curation_plugins.config import AuditCounts
 from curation_sandbox.protocol import Budget
 
 STATUS_SENTENCES: dict[RunStatus, str] = {
@@ -66,6 +68,17 @@ def spent(budget: Budget) -> str:
     return f"{amount(budget.spent, budget.unit)} {limit}{back}"
 
 
+def audited(counts: AuditCounts) -> str:
+    """``3 of 8,000 rows hold benchmark items and were nobody's to choose (2 by image, 1 by question)``."""
+    by_rule = ", ".join(f"{rows:,} by {rule}" for rule, rows in counts.by_rule.items())
+    verb = "holds" if counts.excluded == 1 else "hold"
+    held = f"{counts.excluded:,} of {counts.rows:,} rows {verb} benchmark items and were nobody's to choose"
+    more = [f"found: {by_rule}"] if by_rule else []
+    more += [f"{counts.reported:,} more reported"] if counts.reported else []
+    more += [f"{counts.unreadable:,} with unreadable pictures"] if counts.unreadable else []
+    return f"{held} ({'; '.join(more)})" if more else held
+
+
 def agent(summary: Summary) -> str:
     """``codex with openai/gpt-5``."""
     return f"{summary.agent} with {summary.model}" if summary.model else summary.agent
@@ -76,7 +89,7 @@ def seeds(count: int) -> str:
 
 
 def headline(summary: Summary) -> list[str]:
-    """The run's result, sentence by sentence; ``comparisons`` come on top."""
+    """The run's result, sentence by sentence; what ``findings`` says comes on top."""
     sealed = summary.sealed
     if sealed is None:
         return [STATUS_SENTENCES[summary.status]]
@@ -85,32 +98,12 @@ def headline(summary: Summary) -> list[str]:
         f" ({seeds(sealed.seeds)}) and scores {score(sealed.mean, sealed.stderr)} on {sealed.n} sealed"
         " items, which the agent never saw."
     ]
-    if sealed.share_of_full_gain is not None and sealed.share_interval is not None:
-        low, high = sealed.share_interval
-        sentences.append(
-            f"That is {sealed.share_of_full_gain:.0%} of what the full pool gains over the base model"
-            f" (95% interval {low:.0%} to {high:.0%})."
-        )
     if not summary.references:
         sentences.append(
             f"No references were measured for this task here (`harness references {summary.task}`), so there is"
             " nothing to compare it with."
         )
     return sentences
-
-
-def comparisons(summary: Summary) -> list[str]:
-    """The headline beside each reference, sentence by sentence; empty without a headline."""
-    if summary.sealed is None:
-        return []
-    return [_compared(summary.sealed.mean, reference) for reference in summary.references]
-
-
-def _compared(mean: float, reference: ReferenceLine) -> str:
-    difference = mean - reference.sealed
-    side = "above" if difference >= 0 else "below"
-    spread = "" if reference.sealed_sd is None else f" (sd {reference.sealed_sd:.3f})"
-    return f"{abs(difference):.3f} {side} {reference.name}: {reference.sealed:.3f}{spread}, {seeds(reference.seeds)}."
 
 
 def noise(summary: Summary) -> str:
@@ -121,3 +114,36 @@ def noise(summary: Summary) -> str:
         f"Noise floor {summary.noise_floor:.3f}: the same data, trained under another seed, scores up to"
         " that much higher or lower on the public items (95%); smaller differences say nothing."
     )
+
+
+def measured_noise(found: Noise) -> list[str]:
+    """What `harness noise` measured, sentence by sentence."""
+    train, evaluate = found.train["all"], found.evaluate["all"]
+    sentences = [
+        f"Training again under another seed moves the score on all items by a standard deviation of {_spread(train)},"
+        f" from {seeds(len(train.values))} of one random selection."
+    ]
+    if evaluate.sd == 0 and not found.flipped:
+        again = f"Evaluating one model {len(evaluate.values)} times gave the same score every time"
+        again += "." if not found.reworded else f", with other words in {found.reworded:.2%} of the answers."
+    else:
+        again = (
+            f"Evaluating one model {len(evaluate.values)} times moves it by {_spread(evaluate)}; between two"
+            f" evaluations {found.flipped:.2%} of the items change their score and {found.reworded:.2%} their answer."
+        )
+    return [*sentences, again]
+
+
+def _spread(found: Spread) -> str:
+    if found.interval is None:
+        return f"{found.sd:.4f}"
+    return f"{found.sd:.4f} (95% interval {found.interval.low:.4f} to {found.interval.high:.4f})"
+
+
+def origin(found: Origin) -> str:
+    """Where imported references come from."""
+    text = f"The references were not measured here: {found.measured_by} measured them, model {found.model},"
+    text += f" recipe {found.recipe}."
+    if found.other_digests:
+        text += " They are of another pool or recipe than this task's; that they compare is the importer's word."
+    return f"{text} {found.note}".rstrip()

@@ -12,7 +12,8 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from curation_plugins.agents.model_seat import WAIT_SECONDS, argument, model_of, options_of
+from curation_plugins.agents.model_seat import WAIT_SECONDS, argument, model_of
+from curation_plugins.agents.options import options_of
 from curation_plugins.agents.session_log import NAMES, entries, entry_of, event_type, first_line, word
 from curation_plugins.api import Agent, AgentLaunch, AgentOptions, AgentRequest, ModelChoice
 from curation_sandbox.gateway.wires import Wire

@@ -8,8 +8,7 @@ import shlex
 from pathlib import Path
 from typing import Final
 
-from pydantic import ValidationError
-
+from curation_plugins.agents.options import shown_folder
 from curation_plugins.api import Agent, AgentLaunch, AgentRequest
 from curation_plugins.errors import ConfigInvalid
 from curation_sandbox.gateway.wires import Wire
@@ -41,10 +40,11 @@ class CommandAgent(Agent):
         environment: dict[str, str] = {}
         mounts: tuple[Mount, ...] = ()
         if request.agent_dir is not None:
-            folder = _folder(request.agent_dir)
+            mount = shown_folder("--agent-dir", request.agent_dir, TARGET, _example())
+            folder = mount.source
             words = [_inside(word, folder) for word in words]
             environment = {"PYTHONPATH": TARGET}
-            mounts = (_mount(folder),)
+            mounts = (mount,)
         _check_first(words[0], request.agent_dir)
         return AgentLaunch(
             command=tuple(words),
@@ -68,28 +68,6 @@ def _words(argument: str | None) -> list[str]:
 
 def _example() -> str:
     return f"Say what to run, for example: {EXAMPLE}"
-
-
-def _folder(path: Path) -> Path:
-    folder = path.expanduser().resolve()
-    if not folder.is_dir():
-        raise ConfigInvalid(f"--agent-dir {path} is not a folder", hint=_example())
-    if folder.stat().st_mode & 0o005 != 0o005:
-        raise ConfigInvalid(
-            f"--agent-dir {path} is closed to other users, and the agent runs as one",
-            hint=f"Open it for reading: chmod -R o+rX {shlex.quote(str(path))}",
-        )
-    return folder
-
-
-def _mount(folder: Path) -> Mount:
-    try:
-        return Mount(source=folder, target=TARGET)
-    except ValidationError as error:
-        raise ConfigInvalid(
-            f"--agent-dir {folder}: {error.errors()[0]['msg']}",
-            hint="Give a folder that holds the agent's program and nothing else.",
-        ) from None
 
 
 def _inside(word: str, folder: Path) -> str:

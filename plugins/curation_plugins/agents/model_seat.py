@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from typing import Final
 
-from curation_plugins.agents.baseline import refuse_options
-from curation_plugins.api import AgentOptions, AgentRequest, ModelChoice
+from curation_plugins.agents.options import refuse_options
+from curation_plugins.api import AgentRequest, ModelChoice
 from curation_plugins.errors import ConfigInvalid
 
 WAIT_SECONDS: Final = 600
@@ -13,8 +13,6 @@ WAIT_SECONDS: Final = 600
 
 _ARGUMENT_BYTES: Final = 100_000
 """Linux takes 128 KiB in one argument (MAX_ARG_STRLEN), a terminating zero included."""
-
-OptionsT = TypeVar("OptionsT", bound=AgentOptions)
 
 
 def model_of(agent: str, request: AgentRequest) -> ModelChoice:
@@ -30,22 +28,6 @@ def model_of(agent: str, request: AgentRequest) -> ModelChoice:
             hint="Give one: --model PROVIDER/NAME, e.g. --model anthropic/claude-sonnet-4-5.",
         )
     return request.model
-
-
-def options_of(request: AgentRequest, kind: type[OptionsT]) -> OptionsT:
-    """The request's options as the agent's own class; its defaults where the request says nothing of them.
-
-    Raises:
-        ConfigInvalid: they are another agent's.
-    """
-    if isinstance(request.options, kind):
-        return request.options
-    if type(request.options) is AgentOptions:
-        return kind()
-    raise ConfigInvalid(
-        f"options of the class {type(request.options).__name__} were given where {kind.__name__} is read",
-        hint="Make them with the agent's options_class.",
-    )
 
 
 def argument(agent: str, text: str) -> str:

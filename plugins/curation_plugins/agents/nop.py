@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from curation_plugins.agents.baseline import refuse_options
+from curation_plugins.agents.options import refuse_options
 from curation_plugins.api import Agent, AgentLaunch, AgentRequest
 
 

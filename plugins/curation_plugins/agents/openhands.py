@@ -10,7 +10,8 @@ from typing import Final, Literal
 
 from pydantic import Field, JsonValue
 
-from curation_plugins.agents.model_seat import WAIT_SECONDS, model_of, options_of
+from curation_plugins.agents.model_seat import WAIT_SECONDS, model_of
+from curation_plugins.agents.options import options_of
 from curation_plugins.agents.programs import FOLDER
 from curation_plugins.agents.session_log import entry_of, event_type, first_line, word
 from curation_plugins.api import Agent, AgentLaunch, AgentOptions, AgentRequest

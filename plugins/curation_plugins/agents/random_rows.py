@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from curation_plugins.agents.baseline import baseline_launch, refuse_options
+from curation_plugins.agents.baseline import baseline_launch
+from curation_plugins.agents.options import refuse_options
 from curation_plugins.api import Agent, AgentLaunch, AgentRequest
 
 

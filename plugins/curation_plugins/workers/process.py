@@ -49,7 +49,8 @@ INHERITED: Final = (
     "TORCH_HOME",
     "XDG_CACHE_HOME",
 )
-"""All that a worker gets of the host's environment. API keys and the like stay with the harness."""
+"""All that a worker gets of the host's environment, but for what its spec names. API keys and the like stay with the
+harness."""
 
 POLL_SECONDS = 0.25
 """How often limits are checked."""
@@ -144,7 +145,8 @@ class WorkerProcess:
             "PYTHONPATH": os.pathsep.join(str(folder) for folder in self.spec.python_path),
             "TMPDIR": str(self._scratch),  # what a killed worker leaves there goes with it
         }
-        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        names = (*INHERITED, *self.spec.inherited)
+        inherited = {name: os.environ[name] for name in names if name in os.environ}
         return {**inherited, **fixed, **added, **self.spec.environment}
 
     @property

@@ -308,7 +308,9 @@ def show_task(task: Json, status: Json) -> None:
         print(f"  {name:24}  {value}")
     print(f"  {'benchmarks':24}  {', '.join(task['benchmarks'])}")
     for signal in task["signals"]:
-        print(f"  signal {signal['name']:17}  {signal['description']} [{signal['unit']}]")
+        more = "; --attempt N too" if signal["of_attempts"] else ""
+        more += f"; at most {signal['rows_max']} rows at a time" if signal["rows_max"] else ""
+        print(f"  signal {signal['name']:17}  {signal['description']} [{signal['unit']}{more}]")
     print("\n## Budgets\n")
     show_status(status)
 
@@ -473,7 +475,10 @@ def do_history(harness: Harness, args: argparse.Namespace, out: Out) -> int:
 
 def do_signal(harness: Harness, args: argparse.Namespace, out: Out) -> int:
     rows = harness.upload(regular_file(args.rows))
-    view = harness.post("/v1/signals", {"name": args.name, "rows": rows})
+    request = {"name": args.name, "rows": rows}
+    if args.attempt is not None:
+        request["attempt"] = args.attempt
+    view = harness.post("/v1/signals", request)
     if view["state"] == "working":
         view = harness.poll("/v1/signals/" + view["id"], args.timeout, lambda it: it["state"] != "working")
     if view["state"] == "ready" and args.out:
@@ -501,11 +506,14 @@ def show_signal(view: Json, written: str | None) -> None:
         print(f"signal {view['name']} is still being computed: run the same command again.")
     elif view["state"] == "failed":
         print(f"signal {view['name']} failed, and the harness is to blame: {view['failure']}")
-    elif written:
-        print(f"{written}: {len(view['rows'])} values of signal {view['name']}")
     else:
-        for line in signal_lines(view):
-            print(line)
+        if written:
+            print(f"{written}: {len(view['rows'])} values of signal {view['name']}")
+        else:
+            for line in signal_lines(view):
+                print(line)
+        if view["unmeasured"]:
+            print(f"the budget for signals was spent: {view['unmeasured']} rows were not reached", file=sys.stderr)
 
 
 def do_done(harness: Harness, args: argparse.Namespace, out: Out) -> int:
@@ -558,6 +566,9 @@ def parser() -> argparse.ArgumentParser:
     signal = command("signal", do_signal, "have the host compute something for rows of the pool; metered")
     signal.add_argument("name", metavar="NAME")
     signal.add_argument("--rows", metavar="FILE", required=True, help="one row id a line")
+    signal.add_argument(
+        "--attempt", metavar="N", type=int, help="with the model that attempt N trained, not the base"
+    )
     signal.add_argument("--out", metavar="FILE", help="write one JSON object a line there")
     signal.add_argument("--timeout", metavar="SECONDS", type=seconds, default=500.0, help="default 500")
     command("done", do_done, "end the run; the best attempt is final")

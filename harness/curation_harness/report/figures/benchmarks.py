@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from curation_harness.record.models import Headline, ReferenceTable, Scores
+from curation_harness.record.measures import Scores
+from curation_harness.record.models import Headline, ReferenceTable
 from curation_harness.record.summary import Summary
 from curation_harness.report.figures.canvas import BLUE, GREY, GRID, MANY, ORANGE, RED, drawing, name_of, svg
 from curation_harness.report.figures.progress import LINES

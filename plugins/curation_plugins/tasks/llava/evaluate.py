@@ -3,82 +3,114 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import random
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from curation_plugins.tasks.llava import checkpoint, layout
-from curation_plugins.tasks.llava.encode import Encoded, Encoder
-from curation_plugins.tasks.llava.fit import set_determinism
-from curation_plugins.tasks.llava.generate import greedy_answers
-from curation_plugins.tasks.llava.items import Item, Split, read_items
+from curation_plugins.tasks.llava import layout
+from curation_plugins.tasks.llava.backends.backend import Backend, Request, request_of
+from curation_plugins.tasks.llava.benchmarks.item import BenchmarkItem
+from curation_plugins.tasks.llava.benchmarks.judge import Judge
+from curation_plugins.tasks.llava.evaluation import Evaluation
+from curation_plugins.tasks.llava.items import Split, read_items
 from curation_plugins.tasks.llava.recipe import Recipe, read_recipe
-from curation_plugins.tasks.llava.scoring import SCORERS
-from curation_plugins.tasks.llava.vision import image_tokens, load_pixels
+from curation_plugins.tasks.llava.results import results
 
 Progress = Callable[[str, float], None]
 
-
-@dataclass(frozen=True)
-class _Half:
-    """A half's items, ready to be asked."""
-
-    items: list[Item]
-    prompts: list[Encoded]
-    pixels: torch.Tensor
+_SAMPLE_SEED = 20260606
 
 
 class Evaluator:
-    """Worker class of the role `evaluate`; items, prompts and images are loaded once a half."""
+    """Worker class of the role `evaluate`: one engine for all its jobs."""
 
     def __init__(self) -> None:
-        self._halves: dict[tuple[Path, Split, Recipe], _Half] = {}
+        self._key: tuple[Any, ...] | None = None
+        self._backend: Backend | None = None
+        self._items: dict[tuple[Path, Split], list[BenchmarkItem]] = {}
 
     def evaluate(self, job: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-        """Scores a model on a half (see `curation_plugins.jobs.EvaluateJob`)."""
-        recipe = read_recipe(job["recipe"])
+        """Scores a model on a half (see `curation_plugins.jobs.EvaluateJob`).
+
+        Raises:
+            JudgeUnavailable: nothing was written; what the judge said until then is kept.
+        """
+        settings = Evaluation.model_validate(job["evaluation"])
         assets = Path(job["assets"])
-        set_determinism(recipe.threads, 0)
+        base = layout.base_model(assets)
+        items = self._half(assets, job["split"])
+        requests = [request_of(item, layout.benchmarks(assets)) for item in items]
         progress("loading the model", 0.0)
-        folder = Path(job["model"]) if job["model"] else layout.base_model(assets)
-        model, processor = checkpoint.load(folder)
-        half = self._half(assets, job["split"], model, processor, recipe)
-        progress("answering", 0.3)
-        answers = greedy_answers(
-            model,
-            processor.tokenizer,
-            half.prompts,
-            half.pixels,
-            batch=recipe.eval_batch,
-            max_new_tokens=recipe.max_new_tokens,
-        )
+        backend = self._open(settings, read_recipe(job["recipe"]), base)
+        try:
+            backend.load(Path(job["model"]) if job["model"] else base)
+            answers = backend.answer(requests, lambda what, done: progress(what, 0.1 + 0.7 * done))
+            asked, flipped = _again(backend, requests, answers, settings.asked_twice)
+        finally:
+            backend.rest()
+        progress("scoring", 0.8)
+        lines = _scored(items, [answer or "" for answer in answers], settings, assets, progress)
         with Path(job["out"]).open("w", encoding="utf-8") as file:
-            for item, answer in zip(half.items, answers, strict=True):
-                file.write(json.dumps(_result(item, answer), ensure_ascii=False) + "\n")
-        return {"items": len(half.items)}
+            file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        judge = {"judge": json.dumps(settings.judge.identity(), sort_keys=True)} if settings.judge else {}
+        return {
+            "items": len(lines),
+            "notes": {"asked_twice": asked, "flipped": flipped, "too_long": answers.count(None)},
+            "about": {**backend.about(), **judge},
+        }
 
-    def _half(self, assets: Path, split: Split, model: Any, processor: Any, recipe: Recipe) -> _Half:
-        key = (assets, split, recipe)
-        if key not in self._halves:
-            folder = layout.benchmarks(assets)
-            items = read_items(folder, split)
-            encoder = Encoder(processor, image_tokens(model), recipe.max_tokens)
-            self._halves[key] = _Half(
-                items=items,
-                prompts=encoder.prompts([i.question for i in items], [i.image for i in items]),
-                pixels=load_pixels(processor, [folder / item.image for item in items]),
-            )
-        return self._halves[key]
+    def _open(self, settings: Evaluation, recipe: Recipe, base: Path) -> Backend:
+        """The engine in use, or a new one where other settings are asked for."""
+        key = (settings.model_dump_json(exclude={"judge", "asked_twice"}), recipe.threads, recipe.eval_batch, base)
+        if self._backend is None or key != self._key:
+            self._backend = None  # the old one's memory is wanted for the new one
+            self._backend = open_backend(settings, recipe, base)
+            self._key = key
+        return self._backend
+
+    def _half(self, assets: Path, split: Split) -> list[BenchmarkItem]:
+        if (assets, split) not in self._items:
+            self._items[assets, split] = read_items(layout.benchmarks(assets), split)
+        return self._items[assets, split]
 
 
-def _result(item: Item, answer: str) -> dict[str, Any]:
-    return {
-        "benchmark": item.benchmark,
-        "item": item.item,
-        "group": item.group,
-        "score": SCORERS[item.benchmark](answer, item.answer),
-        "prediction": answer,
-    }
+def open_backend(settings: Evaluation, recipe: Recipe, base: Path) -> Backend:
+    """Starts the engine that the settings name. The other one's packages are not imported.
+
+    Raises:
+        ConfigInvalid: it is not installed here.
+    """
+    if settings.backend == "vllm":
+        from curation_plugins.tasks.llava.backends.vllm_backend import VllmBackend
+
+        return VllmBackend(settings, base)
+    from curation_plugins.tasks.llava.backends.transformers_backend import TransformersBackend
+
+    return TransformersBackend(settings, base, threads=recipe.threads, batch=recipe.eval_batch)
+
+
+def _again(
+    backend: Backend, requests: Sequence[Request], answers: Sequence[str | None], count: int
+) -> tuple[int, int]:
+    """How many were asked a second time, and how many of these were answered otherwise.
+
+    Always the same ones, in one order of chance: they stand beside other requests, in batches of other sizes.
+    """
+    chosen = random.Random(_SAMPLE_SEED).sample(range(len(requests)), min(count, len(requests)))
+    second = backend.answer([requests[place] for place in chosen], lambda what, done: None) if chosen else []
+    return len(chosen), sum(answers[place] != other for place, other in zip(chosen, second, strict=True))
+
+
+def _scored(
+    items: Sequence[BenchmarkItem], answers: Sequence[str], settings: Evaluation, assets: Path, progress: Progress
+) -> list[dict[str, Any]]:
+    if settings.judge is None:
+        return results(items, answers, None)
+    judge = Judge(
+        settings.judge, layout.judge_replies(assets), progress=lambda what, done: progress(what, 0.8 + 0.2 * done)
+    )
+    try:
+        return results(items, answers, judge)
+    finally:
+        judge.close()

@@ -1,22 +1,37 @@
-"""The training loop: AdamW, warm-up and cosine, clipping, optional weight averaging."""
+"""The training loop: accumulated micro-batches, AdamW, warm-up and cosine, clipping, optional weight averaging."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from curation_plugins.tasks.llava.batching import batches
-from curation_plugins.tasks.llava.encode import Encoded, collate
-from curation_plugins.tasks.llava.forward import answer_logits
+from curation_plugins.tasks.llava.cards import Group
+from curation_plugins.tasks.llava.encode import BLANK, Batch, Encoded, collate
+from curation_plugins.tasks.llava.families.family import Seen
+from curation_plugins.tasks.llava.families.known import family_of
+from curation_plugins.tasks.llava.forward import answer_logits, on_device
+from curation_plugins.tasks.llava.optimiser import Average, make_optimiser, warmup_cosine
 from curation_plugins.tasks.llava.recipe import Recipe
+from curation_plugins.tasks.llava.tuning import Tuned, set_determinism, tune
 
-Features = Callable[[Sequence[str]], torch.Tensor | None]
-"""Tower features of image paths, or none for no paths."""
+Features = Callable[[Sequence[str]], Seen | None]
+"""Images of rows, for a forward pass; none for no images."""
+
+
+class Pictures(Protocol):
+    """Images of rows, for the forward pass."""
+
+    def __call__(self, images: Sequence[str]) -> Seen | None:
+        """These images, in order; none if there are none."""
+
+    def ahead(self, batches: Iterable[Sequence[str]]) -> Iterator[Seen | None]:
+        """What calling it with each in turn gives, perhaps begun before it is asked for."""
 
 
 @dataclass(frozen=True)
@@ -29,146 +44,145 @@ class Fitted:
     """Mean over the last tenth of the steps."""
     fully_masked_rows: int
     """Rows of the selection without one supervised token: they were trained on in vain."""
+    truncated_rows: int
+    """Rows of the selection that were cut at the longest length."""
     supervised_tokens: int
     """In the selection, once."""
+    losses: tuple[float, ...]
+    """Of every step."""
 
 
-def set_determinism(threads: int, seed: int) -> None:
-    """Fixes everything torch lets one fix, for this process."""
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
-    # Writing NaN into fresh memory is a guard against bugs; equal results do not need it.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    torch.manual_seed(seed)
+class Student(torch.nn.Module):
+    """The model with its loss as one module: what several cards share is the outermost module's forward pass."""
 
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
 
-def trainable(model: Any, recipe: Recipe) -> tuple[Any, list[torch.nn.Parameter]]:
-    """Freezes the tower and, for LoRA, adds adapters.
+    def forward(
+        self, batch: Batch, weights: torch.Tensor, seen: Seen | None, blank: Seen | None = None
+    ) -> torch.Tensor:
+        """Sum of the supervised tokens' losses, each times the weight of its row; a scalar in fp32.
 
-    Returns:
-        what to call `merge_and_unload` on (none for full tuning), and the parameters to train.
-    """
-    adapters = None
-    if recipe.tuning == "lora":
-        from peft import LoraConfig, get_peft_model  # slow to import, and rarely needed
-
-        # A frozen output layer cannot learn to begin answers in a new form (yes/no stays at the majority).
-        adapters = get_peft_model(
-            model,
-            LoraConfig(
-                r=recipe.lora.rank,
-                lora_alpha=recipe.lora.alpha,
-                lora_dropout=recipe.lora.dropout,
-                target_modules=r".*language_model.*\.(q|k|v|o|gate|up|down)_proj",
-                modules_to_save=["multi_modal_projector", "lm_head"],
-            ),
-        )
-    model.model.vision_tower.requires_grad_(False)
-    return adapters, [p for p in model.parameters() if p.requires_grad]
+        Args:
+            blank: an image that is put through and counts nothing where there is no other: cards that share weights
+                must all use the same ones in each pass.
+        """
+        logits, targets, places = answer_logits(self.model, batch, seen)
+        each = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
+        summed = (each * weights.to(each.device)[places]).sum()
+        if seen is None and blank is not None:
+            unseen = on_device(blank, self.model.device)
+            assert unseen is not None
+            summed = summed + 0.0 * family_of(self.model.config).project(self.model, unseen).float().sum()
+        return summed
 
 
 def fit(
     model: Any,
     rows: Sequence[Encoded],
     weights: Sequence[float],
-    features: Features,
+    pictures: Pictures,
     recipe: Recipe,
     seed: int,
     pad_id: int,
     progress: Callable[[int, int, float], None] = lambda step, steps, loss: None,
+    group: Group | None = None,
 ) -> Fitted:
-    """Trains `model` in place.
+    """Trains `model` in place, on the device where it is.
 
-    The loss of a step is the mean over the batch's supervised tokens, each weighted by its row.
+    The loss of a step is the mean over the batch's supervised tokens, each weighted by its row, whatever the number
+    of micro-batches and cards.
 
     Args:
         rows: the encoded selection; its order matters only through `seed`.
         weights: one per row.
         progress: called after every step with (steps done, all steps, current loss).
+        group: the cards that train together; none: this process alone.
     """
-    set_determinism(recipe.threads, seed)
-    adapters, parameters = trainable(model, recipe)
+    set_determinism(recipe.threads, seed, deterministic=recipe.deterministic)
+    group = group or Group.alone()
+    tuned = tune(model, recipe)
+    student = group.share(Student(tuned.model), tuned, recipe)
     model.train()
+    parameters = [p for p in student.parameters() if p.requires_grad]
+    losses = _steps(student, parameters, tuned, rows, weights, pictures, recipe, seed, pad_id, progress, group)
+    tuned.merge()
+    model.eval()
+    return Fitted(
+        steps=len(losses),
+        samples=len(losses) * recipe.batch,
+        loss=float(np.mean(losses[-max(1, len(losses) // 10) :])),
+        fully_masked_rows=sum(row.fully_masked for row in rows),
+        truncated_rows=sum(row.cut for row in rows),
+        supervised_tokens=int(sum(row.supervised[1:].sum() for row in rows)),
+        losses=tuple(losses),
+    )
+
+
+def _steps(
+    student: Student,
+    parameters: list[torch.nn.Parameter],
+    tuned: Tuned,
+    rows: Sequence[Encoded],
+    weights: Sequence[float],
+    pictures: Pictures,
+    recipe: Recipe,
+    seed: int,
+    pad_id: int,
+    progress: Callable[[int, int, float], None],
+    group: Group,
+) -> list[float]:
+    """Runs them all; the loss of each."""
     steps = recipe.total_steps(len(rows))
-    optimiser = _optimiser(model, parameters, recipe)
-    rate = torch.optim.lr_scheduler.LambdaLR(optimiser, _warmup_cosine(steps, recipe.warmup))
-    average = _Average(parameters, start=steps - round(recipe.average_last * steps))
+    optimiser = make_optimiser(parameters, tuned.family.projector(tuned.model), recipe)
+    rate = torch.optim.lr_scheduler.LambdaLR(optimiser, warmup_cosine(steps, recipe.warmup))
+    average = Average(parameters, start=steps - round(recipe.average_last * steps))
     row_weights = torch.tensor(weights, dtype=torch.float32)
-    lengths = [len(row.ids) for row in rows]
+    plan = list(_plan(rows, recipe, steps, seed))
+    mine = [parts[group.rank :: group.size] for parts in plan]
+    seen = pictures.ahead([_images(rows, part) for parts in mine for part in parts])
+    blank = pictures([BLANK]) if group.size > 1 else None
+    half = recipe.precision == "mixed" and tuned.model.device.type == "cuda"
     losses: list[float] = []
-    plan = batches(lengths, recipe.batch, steps, seed, grouped=recipe.length_grouped)
-    for step, chosen in enumerate(plan):
-        batch = collate([rows[int(i)] for i in chosen], pad_id)
-        logits, targets, places = answer_logits(model, batch, features(batch.images))
-        token_weights = row_weights[torch.from_numpy(chosen)[places]]
-        each = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
-        # A batch without any supervised token gives 0/0; it must not poison the weights.
-        loss = (each * token_weights).sum() / token_weights.sum().clamp_min(1e-8)
+    for step, (parts, all_parts) in enumerate(zip(mine, plan, strict=True)):
+        total = sum(_weight(rows, row_weights, part) for part in all_parts)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = torch.zeros((), device=tuned.model.device)
+        for part in parts:
+            batch = collate([rows[int(i)] for i in part], pad_id)
+            with torch.autocast("cuda", torch.bfloat16, enabled=half):
+                summed = student(batch, row_weights[torch.from_numpy(part)], next(seen), blank)
+            # A batch without any supervised token gives 0/0; it must not poison the weights.
+            share = summed / max(float(total), 1e-8)
+            group.backward(share)
+            loss += share.detach()
         torch.nn.utils.clip_grad_norm_(parameters, recipe.clip)
         optimiser.step()
         rate.step()
         average.after(step)
-        losses.append(loss.item())
+        losses.append(group.sum(loss))
         progress(step + 1, steps, losses[-1])
     average.apply()
-    if adapters is not None:
-        adapters.merge_and_unload()
-    model.eval()
-    return Fitted(
-        steps=steps,
-        samples=steps * recipe.batch,
-        loss=float(np.mean(losses[-max(1, steps // 10) :])),
-        fully_masked_rows=sum(not row.supervised[1:].any() for row in rows),
-        supervised_tokens=int(sum(row.supervised[1:].sum() for row in rows)),
-    )
+    return losses
 
 
-def _optimiser(model: Any, parameters: list[torch.nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
-    projector = {id(p) for p in model.model.multi_modal_projector.parameters()}
-    groups = [
-        {"params": [p for p in parameters if id(p) not in projector], "lr": recipe.lr},
-        {
-            "params": [p for p in parameters if id(p) in projector],
-            "lr": recipe.projector_lr or recipe.lr,
-        },
-    ]
-    return torch.optim.AdamW(groups, betas=(0.9, recipe.beta2), weight_decay=recipe.weight_decay, fused=True)
+def _plan(rows: Sequence[Encoded], recipe: Recipe, steps: int, seed: int) -> Iterator[list[NDArray[np.int64]]]:
+    """The micro-batches of every step. Rows of similar length share one, so that little of it is padding; which rows
+    share a step does not depend on that."""
+    lengths = np.asarray([len(row.ids) for row in rows])
+    for chosen in batches(lengths.tolist(), recipe.batch, steps, seed, grouped=recipe.length_grouped):
+        count = recipe.batch // recipe.rows_a_pass
+        if count > 1:
+            chosen = chosen[np.argsort(lengths[chosen], kind="stable")]
+        yield np.split(chosen, count)
 
 
-def _warmup_cosine(steps: int, share: float) -> Callable[[int], float]:
-    warm = max(1, math.ceil(share * steps))
-
-    def factor(step: int) -> float:
-        if step < warm:
-            return (step + 1) / warm
-        return 0.5 * (1.0 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
-
-    return factor
+def _images(rows: Sequence[Encoded], part: NDArray[np.int64]) -> list[str]:
+    return [image for i in part if (image := rows[int(i)].image) is not None]
 
 
-class _Average:
-    """Running mean of the weights from step `start` on (Izmailov et al. 2018, without the cyclic rate)."""
-
-    def __init__(self, parameters: list[torch.nn.Parameter], start: int) -> None:
-        self._parameters = parameters
-        self._start = start
-        self._count = 0
-        self._mean: list[torch.Tensor] = []
-
-    @torch.no_grad()
-    def after(self, step: int) -> None:
-        if step < self._start:
-            return
-        self._count += 1
-        current = [p.detach() for p in self._parameters]
-        if not self._mean:
-            self._mean = [p.clone() for p in current]
-        else:
-            torch._foreach_lerp_(self._mean, current, 1.0 / self._count)
-
-    @torch.no_grad()
-    def apply(self) -> None:
-        for parameter, mean in zip(self._parameters, self._mean, strict=False):
-            parameter.copy_(mean)
+def _weight(rows: Sequence[Encoded], row_weights: torch.Tensor, part: NDArray[np.int64]) -> torch.Tensor:
+    """Sum over the supervised tokens of the weight of their row."""
+    counts = torch.tensor([int(rows[int(i)].supervised[1:].sum()) for i in part])
+    return row_weights[torch.from_numpy(part)].repeat_interleave(counts).sum()

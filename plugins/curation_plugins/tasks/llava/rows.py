@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -13,6 +14,8 @@ from curation_plugins.errors import AssetsInvalid
 
 IMAGE_MARK = "<image>"
 """Stands in the first human turn of a row that has an image."""
+IMAGES = "images/"
+"""How every image path of a pool begins; the rest of it is the path in the data set the row came from."""
 
 
 class Turn(BaseModel):
@@ -32,13 +35,30 @@ class Row(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: str
-    """A label. Not unique in LLaVA-665K: a row's key is its position in the file."""
+    """A label, and no key: the 665,298 rows of LLaVA-665K have 389,722 different ones. A row's key is its position in
+    the file, and its content hash."""
     source: str = ""
     """Name of the data set the row came from."""
     image: str | None = None
     """Path below the pool folder; none for a row of text only."""
     conversations: tuple[Turn, ...] = Field(min_length=2)
     """Human and gpt turns in turn, human first."""
+    withheld: str | None = None
+    """Content hash of a row whose content is not shown, for it holds a benchmark's item; nobody may choose it."""
+
+    def content_hash(self) -> str:
+        """SHA-256 of what the row says and shows, in hex: with its position, the row's key."""
+        if self.withheld is not None:
+            return self.withheld
+        image = None if self.image is None else self.image.removeprefix(IMAGES)
+        return _hash(image, [(turn.speaker, turn.value) for turn in self.conversations])
+
+    def without_mark(self) -> list[Turn]:
+        """The turns without the image's mark."""
+        return [
+            turn.model_copy(update={"value": turn.value.replace(IMAGE_MARK, "").strip()})
+            for turn in self.conversations
+        ]
 
     def messages(self) -> list[dict[str, Any]]:
         """The turns as the message list of a chat template.
@@ -57,6 +77,20 @@ class Row(BaseModel):
             role = "user" if turn.speaker == "human" else "assistant"
             out.append({"role": role, "content": content})
         return out
+
+
+def content_hash_of_record(record: Mapping[str, Any]) -> str:
+    """``Row.content_hash`` of a record as the published JSON files have it.
+
+    Raises:
+        KeyError: it has no conversations.
+    """
+    return _hash(record.get("image"), [(turn["from"], turn["value"]) for turn in record["conversations"]])
+
+
+def _hash(image: str | None, turns: Iterable[tuple[str, str]]) -> str:
+    canonical = json.dumps([image, [list(turn) for turn in turns]], ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def read_rows(path: Path) -> Iterator[Row]:

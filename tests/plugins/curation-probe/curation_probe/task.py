@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from pydantic import Field
 
-from curation_plugins.api import Progress, RowCard, Task
+from curation_plugins.api import Progress, RowCard, SignalValue, Task
 from curation_plugins.config import Frozen, TaskConfig, section
+from curation_plugins.hub.wanted import Want
 from curation_plugins.jobs import Role, WorkerSpec
 from curation_probe import experiment
 from curation_probe.worker.probe_faults import FAULTS
@@ -76,9 +77,18 @@ class ProbeTask(Task):
 
     def signals(self) -> tuple[SignalInfo, ...]:
         return (
-            SignalInfo(name="residual", description="loss of the base model on the row", unit="nats"),
-            SignalInfo(name="vector", description="projection that keeps distances", unit="vector of 4 floats"),
+            SignalInfo(name="residual", description="loss on the row", unit="nats", of_attempts=True),
+            SignalInfo(
+                name="vector", description="projection that keeps distances", unit="vector of 4 floats", rows_max=600
+            ),
         )
+
+    def shipped_signals(self) -> Mapping[str, Want | None]:
+        return {"residual": None}
+
+    def write_signals(self, assets: Path, measured: Mapping[str, Iterable[SignalValue]], folder: Path) -> None:
+        lines = [f"{row},{value}" for row, value in enumerate(measured["residual"])]
+        (folder / "signals.csv").write_text("row,residual\n" + "".join(f"{line}\n" for line in lines))
 
     def sources(self, assets: Path) -> Sequence[str]:
         return [row["source"] for row in self._rows(assets)]

@@ -21,6 +21,7 @@ def main() -> int:
         choices=[method.name for method in METHODS],
         help="repeat this method with new seeds",
     )
+    parser.add_argument("--extra", type=Path, help="folder with further tables: lists, target texts, signals")
     parser.add_argument("--pool", type=Path, default=Path("/pool"))
     parser.add_argument("--workspace", type=Path, default=Path.cwd())
     parser.add_argument("--curate", default="curate", help="command that speaks to the host")
@@ -28,7 +29,7 @@ def main() -> int:
     curate = Curate(shlex.split(options.curate))
     journal = Journal(options.workspace / "journal.jsonl")
     try:
-        Session(curate, options.pool, options.workspace, journal).run(options.only)
+        Session(curate, options.pool, options.workspace, journal, options.extra).run(options.only)
     except CurateFailed as failure:
         if not failure.over:
             print(failure, file=sys.stderr)

@@ -53,14 +53,14 @@ class Curate:
             if view["state"] in FINAL:
                 return view
 
-    def signal(self, name: str, rows: Path) -> list[Any]:
-        """One value per row of the file, None where the signal is not defined."""
+    def signal(self, name: str, rows: Path) -> dict[int, Any]:
+        """Row to value, None where the signal is not defined; rows that the budget did not reach are missing."""
         while True:
             view = self._ask("signal", name, "--rows", str(rows))
             if view["state"] == "failed":
                 raise CurateFailed("ours", str(view.get("failure")))
             if view["state"] == "ready":
-                return list(view["values"])
+                return dict(zip(view["rows"], view["values"], strict=True))
 
     def done(self) -> Reply:
         return self._ask("done")

@@ -7,25 +7,47 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from .selection import (
+    ards,
+    coincide,
     combined,
+    d2,
+    dsir,
+    el2n_top,
+    icons,
     k_center,
+    length_top,
     loss_band,
     loss_top,
     near_duplicates,
     random_rows,
+    semdedup,
+    similarity_band,
     similarity_top,
     source_balanced,
+    template_rewrite,
+    typiclust,
 )
 from .selection.method import Method, Parameters
 
 METHODS: tuple[Method, ...] = (
     random_rows.METHOD,
     source_balanced.METHOD,
+    length_top.METHOD,
     similarity_top.METHOD,
+    similarity_band.METHOD,
     loss_top.METHOD,
+    el2n_top.METHOD,
     loss_band.METHOD,
     near_duplicates.METHOD,
+    semdedup.METHOD,
     k_center.METHOD,
+    d2.METHOD,
+    typiclust.METHOD,
+    coincide.METHOD,
+    dsir.METHOD,
+    icons.METHOD,
+    ards.METHOD,
+    template_rewrite.METHOD,
     combined.METHOD,
 )
 """In the order they are tried: the control first, then from simple to composed."""
@@ -39,6 +61,17 @@ FIRST_CHOICE = (
     "loss-band",
     "source-balanced",
     "k-center",
+    "d2",
+    "el2n-top",
+    "semdedup",
+    "coincide",
+    "length-top",
+    "similarity-band",
+    "typiclust",
+    "icons",
+    "ards",
+    "dsir",
+    "template-rewrite",
 )
 """Who gets an iteration when there are too few for all; the order of trying is that of METHODS."""
 

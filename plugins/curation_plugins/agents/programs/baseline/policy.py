@@ -11,16 +11,19 @@ from pathlib import Path
 
 from .plan import Step
 from .selection import tables
+from .selection.pool import TARGET
+from .selection.standalone import MANIFEST
 
 SELECTION = Path(__file__).parent / "selection"
 SIGNALS = "signals"
-"""Folder in a policy that holds what ``curate signal`` gave."""
+"""Folder in a policy that holds what the method uses and the pool has not: host signals, lists, target texts."""
 
 _TEMPLATE = '''"""{summary}
 
 {citation}
 
 Run by itself: python policy.py --pool /pool --out rows.txt --seed {seed}
+The very same selection again: python policy.py --pool /pool --out rows.txt --like manifest.json
 """
 
 from pathlib import Path
@@ -37,8 +40,15 @@ if __name__ == "__main__":
 '''
 
 
-def write(folder: Path, step: Step, count: int, signals: dict[str, tables.Column]) -> None:
-    """Make the policy of a step in ``folder``, over whatever an interrupted run left there."""
+def write(
+    folder: Path, step: Step, count: int, signals: dict[str, tables.Column], target: list[str] | None = None
+) -> None:
+    """Make the policy of a step in ``folder``, over whatever an interrupted run left there.
+
+    Args:
+        signals: further columns that the method uses.
+        target: the target texts, if it uses them.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     module = step.method.select.__module__.rpartition(".")[2]
@@ -55,9 +65,12 @@ def write(folder: Path, step: Step, count: int, signals: dict[str, tables.Column
         signals=SIGNALS,
     )
     (folder / "policy.py").write_text(text)
-    if signals:
+    if signals or target is not None:
         (folder / SIGNALS).mkdir()
+    if signals:
         tables.write_archive(folder / SIGNALS / "signals.npz", signals)
+    if target is not None:
+        (folder / SIGNALS / TARGET).write_text("".join(f"{text}\n" for text in target), encoding="utf-8")
 
 
 def _needed(module: str) -> set[str]:
@@ -71,16 +84,17 @@ def _needed(module: str) -> set[str]:
 
 
 def run(folder: Path, pool: Path, rows: Path) -> int:
-    """Run a policy as anybody else would, and return how many rows it chose.
+    """Run a policy as anybody else would, and return how many rows it chose; the manifest goes into its folder.
 
     Raises:
         PolicyFailed: it ended with an error, or chose nothing.
     """
     command = [sys.executable, "-B", "policy.py", "--pool", str(pool), "--out", str(rows)]
+    command += ["--write-manifest", MANIFEST]
     ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if ended.returncode != 0:
         raise PolicyFailed(ended.stderr.strip().rpartition("\n")[2])
-    chosen = len(rows.read_text().split())
+    chosen = len(rows.read_text(encoding="utf-8").splitlines())
     if not chosen:
         raise PolicyFailed("it chose no rows")
     return chosen

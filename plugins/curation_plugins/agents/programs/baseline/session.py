@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from . import plan, policy
 from .curate import Curate, CurateFailed, Reply
 from .journal import Entry, Journal, begun, ended
 from .selection import tables
-from .selection.method import Method
+from .selection.method import Method, draw
 from .selection.pool import NAMES, Need, Pool
 
 IN_VAIN = 3
 """Steps in a row without an attempt after which the program gives up."""
+
+
+ASKED = 20_000
+"""Rows up to which a host signal is asked for over the whole pool."""
 
 
 class PoolUnreadable(Exception):
@@ -28,17 +34,22 @@ class Session:
         pool: folder of the pool.
         workspace: folder for policies and selections.
         journal: what was tried so far, by an earlier process too.
+        extra: folder with further tables of the user's, if any.
 
     Raises:
         PoolUnreadable: the pool's files are of no kind that is known here.
     """
 
-    def __init__(self, curate: Curate, pool: Path, workspace: Path, journal: Journal) -> None:
+    def __init__(
+        self, curate: Curate, pool: Path, workspace: Path, journal: Journal, extra: Path | None = None
+    ) -> None:
         self._curate = curate
         self._pool_folder = pool
         self._workspace = workspace
         self._task = curate.task()
-        self._pool = Pool(pool)
+        self._tables = () if extra is None else (extra,)
+        self._pool = Pool(pool, *self._tables)
+        self._own = Pool(pool).names if extra is not None else self._pool.names
         if self._pool.size != self._task["pool_rows"]:
             found = f"{self._pool.size} rows were found in {pool}"
             raise PoolUnreadable(f"{found}, and the task says {self._task['pool_rows']}")
@@ -47,7 +58,7 @@ class Session:
 
     def run(self, only: str | None) -> None:
         """Work through the plan until it is at its end or no iteration is left."""
-        methods = [method for method in plan.METHODS if only in (None, method.name)]
+        methods = [method for method in plan.METHODS if only in (None, method.name) and self._takes(method)]
         steps = self._plan(self._usable(methods), repeat=only is not None)
         in_vain = 0
         for step in steps:
@@ -73,39 +84,64 @@ class Session:
             return (step for method in methods for step in plan.repeats(method, seed))
         return plan.steps(methods, int(self._task["iterations"]), seed)
 
+    def _takes(self, method: Method) -> bool:
+        """Whether the task takes what the method hands in."""
+        kind = str(self._task["kind"])
+        if method.rewrite is None or kind == "records":
+            return True
+        say(f"leaving out {method.name}: it hands in records, and the task takes {kind}")
+        return False
+
     def _usable(self, methods: Sequence[Method]) -> list[Method]:
-        """The methods whose needs the pool meets, after asking the host for what it lacks."""
-        for need in sorted({need for method in methods for need in method.needs}):
-            if not self._pool.has(need):
-                self._ask_signal(need)
+        """The methods whose needs the pool meets, or the host can."""
         usable = []
         for method in methods:
-            missing = [need for need in method.needs if not self._pool.has(need)]
+            missing = [need for need in method.needs if not self._pool.has(need) and self._offered(need) is None]
             if missing:
                 say(f"leaving out {method.name}: the pool has no {' and no '.join(missing)}")
             else:
                 usable.append(method)
         return usable
 
-    def _ask_signal(self, need: Need) -> None:
-        """Get what the pool lacks as a signal of the host over all rows, if the task offers one."""
-        offered = [str(signal["name"]) for signal in self._task["signals"]]
-        known = [name for name in offered if name.lower().replace("-", "_") in NAMES.get(need, ())]
-        if not known:
-            return
-        rows = self._workspace / "all-rows.txt"
-        rows.write_text("".join(f"{row}\n" for row in range(self._pool.size)))
-        say(f"asking the host for the signal {known[0]} over {self._pool.size} rows")
-        try:
-            values = self._curate.signal(known[0], rows)
-        except CurateFailed as failure:
-            say(f"no signal {known[0]}: {failure}")
-            return
-        self._signals[known[0]] = tables.from_values(values)
-        folder = self._workspace / policy.SIGNALS
-        folder.mkdir(exist_ok=True)
-        tables.write_archive(folder / "signals.npz", self._signals)
-        self._pool = Pool(self._pool_folder, folder)
+    def _offered(self, need: Need) -> str | None:
+        """The host's signal that meets a need."""
+        names = [str(signal["name"]) for signal in self._task["signals"]]
+        return next((name for name in names if name.lower().replace("-", "_") in NAMES.get(need, ())), None)
+
+    def _ask_signals(self, method: Method) -> None:
+        """Get what the pool lacks for a method as signals of the host.
+
+        Over all rows; of a large pool over a random part, as many as the host can measure in reasonable time.
+
+        Raises:
+            CurateFailed: the host gave none.
+        """
+        for need in method.needs:
+            name = None if self._pool.has(need) else self._offered(need)
+            if name is None:
+                continue
+            rng = np.random.default_rng(int(self._task["seed"]))
+            asked = np.sort(draw(self._pool.ids, max(ASKED, 4 * int(self._task["rows_max"])), rng))
+            rows = self._workspace / "asked-rows.txt"
+            rows.write_text("".join(f"{row}\n" for row in asked))
+            say(f"asking the host for the signal {name} over {len(asked)} rows")
+            values: list[object] = [None] * self._pool.size
+            for row, value in self._curate.signal(name, rows).items():
+                values[row] = value
+            self._signals[name.lower().replace("-", "_")] = tables.from_values(values)
+            folder = self._workspace / policy.SIGNALS
+            folder.mkdir(exist_ok=True)
+            tables.write_archive(folder / "signals.npz", self._signals)
+            self._pool = Pool(self._pool_folder, folder, *self._tables)
+
+    def _beside(self, method: Method) -> tuple[dict[str, tables.Column], list[str] | None]:
+        """Columns and target texts that the method uses and the pool's own folder lacks."""
+        columns: dict[str, tables.Column] = {}
+        for need in method.needs:
+            name, column = self._pool.column_name(need), self._pool.column(need)
+            if name is not None and column is not None and name not in self._own:
+                columns[name] = column
+        return columns, self._pool.target if "target" in method.needs else None
 
     def _open(self) -> bool:
         status = self._curate.status()
@@ -125,7 +161,16 @@ class Session:
         name = f"{step.number:02d}-{step.method.name}"
         folder = self._workspace / "policies" / name
         rows = self._workspace / f"{name}.txt"
-        policy.write(folder, step, int(self._task["rows_max"]), self._signals)
+        try:
+            self._ask_signals(step.method)
+        except CurateFailed as failure:
+            if failure.code == "run-over":
+                raise
+            entry = begun(step, "skipped", 0, None, f"no signal: {failure}")
+            self._journal.add(entry)
+            say(f"{name}: {entry.outcome}: {entry.remark}")
+            return entry
+        policy.write(folder, step, int(self._task["rows_max"]), *self._beside(step.method))
         say(f"{name}: {step.method.summary} [{step.method.citation}]")
         try:
             chosen = policy.run(folder, self._pool_folder, rows)

@@ -66,6 +66,21 @@ class JudgeConfig(Frozen):
             exclude={"base_url", "key_variable", "concurrency", "timeout", "patience"}, mode="json"
         )
 
+    def key(self) -> SecretStr | None:
+        """The API key, from the environment; none for a server without keys.
+
+        Raises:
+            ConfigInvalid: the variable is not set.
+        """
+        if self.key_variable is None:
+            return None
+        key = os.environ.get(self.key_variable, "")
+        if not key:
+            raise ConfigInvalid(
+                f"The judge's key is not there: the environment variable {self.key_variable} is not set"
+            )
+        return SecretStr(key)
+
 
 class Question(NamedTuple):
     """What a judge is asked."""
@@ -79,6 +94,7 @@ class Judge:
 
     Args:
         cache: folder of replies, one file each, shared by runs and benchmarks.
+        progress: told what is done and the share of the questions at hand that are answered.
         sleep: waits between attempts, seconds.
 
     Raises:
@@ -90,13 +106,15 @@ class Judge:
         config: JudgeConfig,
         cache: Path,
         *,
+        progress: Callable[[str, float], None] = lambda what, done: None,
         sleep: Callable[[float], None] = time.sleep,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.config = config
         self._cache = cache
+        self._progress = progress
         self._sleep = sleep
-        self._key = _key(config)
+        self._key = config.key()
         self._client = httpx.Client(
             timeout=config.timeout,
             follow_redirects=False,
@@ -117,7 +135,10 @@ class Judge:
         self._failure = None
         jobs = [(question, call) for question in questions for call in range(self.config.calls)]
         with ThreadPoolExecutor(max_workers=self.config.concurrency, thread_name_prefix="judge") as pool:
-            replies = list(pool.map(lambda job: self._reply(*job), jobs))
+            replies = []
+            for reply in pool.map(lambda job: self._reply(*job), jobs):
+                replies.append(reply)
+                self._progress(f"asking the judge {self.config.model}", len(replies) / len(jobs))
         calls = self.config.calls
         return [replies[start : start + calls] for start in range(0, len(replies), calls)]
 
@@ -211,17 +232,6 @@ class Judge:
         partial = target.with_suffix(f".{os.getpid()}-{threading.get_ident()}.partial")
         partial.write_text(json.dumps({"request": body, "reply": reply}), encoding="utf-8")
         partial.replace(target)
-
-
-def _key(config: JudgeConfig) -> SecretStr | None:
-    if config.key_variable is None:
-        return None
-    key = os.environ.get(config.key_variable, "")
-    if not key:
-        raise ConfigInvalid(
-            f"The judge's key is not there: the environment variable {config.key_variable} is not set"
-        )
-    return SecretStr(key)
 
 
 def _is_local(url: str) -> bool:

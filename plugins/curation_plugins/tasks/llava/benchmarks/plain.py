@@ -15,7 +15,7 @@ class PlainBenchmark(Benchmark):
     """Accuracy by one rule; every answer can be scored. Items come from files of made content, not from a TSV."""
 
     columns = ("question", "answer")
-    max_tokens = 16
+    max_tokens = 8
     md5 = ""
 
     def __init__(self, name: str) -> None:

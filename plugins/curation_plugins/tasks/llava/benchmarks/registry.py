@@ -27,9 +27,6 @@ PUBLIC: tuple[type[Benchmark], ...] = (
 )
 """The eight, in the order of the tables."""
 
-GRADED = tuple(kind.name for kind in PUBLIC if kind.judge_role == "grades")
-"""Those left out of the headline without judge."""
-
 
 def benchmark(name: str, judge: Judge | None = None) -> Benchmark:
     """The benchmark of that name, one of the eight or one of `llava-tiny`'s.

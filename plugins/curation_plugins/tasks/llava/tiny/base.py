@@ -7,7 +7,7 @@ end on captions, models of this size learn nothing in reasonable time.)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,8 @@ from transformers import (
 
 from curation_plugins.tasks.llava import checkpoint
 from curation_plugins.tasks.llava.encode import Encoder
-from curation_plugins.tasks.llava.fit import fit, set_determinism
+from curation_plugins.tasks.llava.families.llava15 import Llava15
+from curation_plugins.tasks.llava.fit import fit
 from curation_plugins.tasks.llava.rows import IMAGE_MARK, Row
 from curation_plugins.tasks.llava.template import LLAVA_TEMPLATE
 from curation_plugins.tasks.llava.tiny.questions import BENCHMARKS, ask, raise_base
@@ -35,7 +36,8 @@ from curation_plugins.tasks.llava.tiny.scenes import CANVAS, digit_shares, draw,
 from curation_plugins.tasks.llava.tiny.settings import BaseModelSettings
 from curation_plugins.tasks.llava.tiny.smalltalk import homework, small_talk
 from curation_plugins.tasks.llava.tiny.tower import to_pixels, train_tower
-from curation_plugins.tasks.llava.vision import CHUNK, image_tokens, tower_features
+from curation_plugins.tasks.llava.tuning import set_determinism
+from curation_plugins.tasks.llava.vision import CHUNK, FeatureStore
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -168,25 +170,25 @@ def _train_language(
     for start in range(0, settings.images, CHUNK):
         scenes = [random_scene(rng, digits) for _ in range(min(CHUNK, settings.images - start))]
         pixels = to_pixels(processor, [draw(scene, rng) for scene in scenes])
-        parts.append(tower_features(model, pixels))
+        with torch.no_grad():
+            parts.append(Llava15().features(model, pixels))
         for place, scene in enumerate(scenes, start=start):
             rows.extend(_base_row(str(place), *raise_base(scene, rng)) for _ in range(3))
     for _ in range(settings.images // 10):
         rows.append(_base_row(None, *homework(rng)))
     features = torch.cat(parts)
-    encoder = Encoder(processor, image_tokens(model), settings.recipe.max_tokens)
-
-    def lookup(images: Sequence[str]) -> torch.Tensor | None:
-        return features[[int(image) for image in images]] if images else None
+    encoder = Encoder(processor, model.config, settings.recipe.max_tokens)
+    store = FeatureStore(features, [str(place) for place in range(len(features))])
+    sizes = [None if row.image is None else (CANVAS, CANVAS) for row in rows]
 
     def report(step: int, steps: int, loss: float) -> None:
         progress(f"language model, loss {loss:.3f}", 0.2 + 0.8 * step / steps)
 
     fit(
         model,
-        encoder.rows(rows),
+        encoder.rows(rows, sizes),
         [1.0] * len(rows),
-        lookup,
+        store,
         settings.recipe,
         settings.seed,
         processor.tokenizer.pad_token_id,

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from curation_plugins.tasks.llava.items import Item, half, write_items
+from curation_plugins.tasks.llava.benchmarks.item import BenchmarkItem
+from curation_plugins.tasks.llava.benchmarks.plain import PlainBenchmark
+from curation_plugins.tasks.llava.items import half, write_items
 from curation_plugins.tasks.llava.tiny.pool import save_png
 from curation_plugins.tasks.llava.tiny.questions import BENCHMARKS, ask
 from curation_plugins.tasks.llava.tiny.scenes import (
@@ -31,7 +33,7 @@ def make_benchmarks(folder: Path, items: int, seed: int) -> None:
     """
     rng = np.random.default_rng([seed, 31])
     (folder / "images").mkdir(parents=True)
-    halves: dict[str, list[Item]] = {"public": [], "sealed": []}
+    halves: dict[str, list[BenchmarkItem]] = {"public": [], "sealed": []}
     for family, benchmarks in (("digit", ("digits",)), ("sign", ("signs",)), ("shapes", _SHARED)):
         scenes = _scenes(family, seed, rng)
         room = {"public": items, "sealed": items}
@@ -61,15 +63,18 @@ def _scenes(family: str, seed: int, rng: np.random.Generator) -> Iterator[Scene]
         yield random_sign(rng) if family == "sign" else random_things(rng)
 
 
-def _item(benchmark: str, name: str, image: str, scene: Scene, rng: np.random.Generator) -> Item:
+def _item(benchmark: str, name: str, image: str, scene: Scene, rng: np.random.Generator) -> BenchmarkItem:
     query = ask(benchmark, scene, rng)
     answer = query.answer(scene)
     assert answer is not None
-    return Item(
+    question = query.question(rng)
+    return BenchmarkItem(
         benchmark=benchmark,
         item=name,
         group=name,
-        image=image,
-        question=query.question(rng),
+        prompt=(0, question),
+        images=(image,),
+        max_tokens=PlainBenchmark.max_tokens,
+        question=question,
         answer=answer,
     )

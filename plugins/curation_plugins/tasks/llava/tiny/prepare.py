@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from curation_plugins.tasks.llava import layout
+from curation_plugins.tasks.llava.audit.files import audit_files
 from curation_plugins.tasks.llava.tiny.base import build_base
 from curation_plugins.tasks.llava.tiny.benchmarks import make_benchmarks
 from curation_plugins.tasks.llava.tiny.pool import level_times, make_pool
@@ -25,9 +26,10 @@ def main(arguments: list[str]) -> None:
     make_pool(layout.pool(folder), layout.truth_file(folder), settings.rows, settings.seed)
     _report("drawing the benchmarks", 0.04)
     make_benchmarks(layout.benchmarks(folder), settings.items, settings.seed)
+    audit_files(folder, lambda what, done: _report(what, 0.05 + 0.05 * done))
 
     def share(what: str, done: float) -> None:
-        _report(f"base model: {what}", 0.05 + 0.85 * done)
+        _report(f"base model: {what}", 0.1 + 0.8 * done)
 
     build_base(settings.base, settings.seed, layout.base_model(folder), share)
     _report("signals of the pool", 0.9)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -38,13 +38,24 @@ class BaseModelSettings(_Frozen):
     """Steps of the vision tower's own training."""
     images: int = 8000
     """Images for the language model's training, each asked about three times."""
-    recipe: Recipe = Recipe(steps=2200, batch=64, lr=1.2e-3, warmup=0.05, beta2=0.98, max_tokens=64, eval_batch=256)
+    recipe: Recipe = Recipe(
+        steps=2200,
+        batch=64,
+        lr=1.2e-3,
+        warmup=0.05,
+        beta2=0.98,
+        max_tokens=64,
+        length_grouped=True,
+        eval_batch=256,
+    )
     """How language model and projector are trained on them."""
 
 
 class TinySettings(_Frozen):
-    """Everything the assets follow from."""
+    """Files that are made on this machine; everything they follow from."""
 
+    kind: Literal["made"] = "made"
+    """Told apart from `fetched` by this."""
     seed: int = 0
     """Seeds pool and benchmarks."""
     rows: int = Field(default=8000, ge=200)

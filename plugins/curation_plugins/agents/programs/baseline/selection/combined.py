@@ -22,7 +22,7 @@ def select(pool: Pool, count: int, rng: np.random.Generator, parameters: Paramet
     the quantiles ``low`` and ``high`` of the rows that ask the same, for how high a loss is depends on the
     question before it depends on the answer.
     """
-    single = near_duplicates.keep(pool, np.arange(pool.size), parameters["bits"])
+    single = near_duplicates.keep(pool, pool.ids, parameters["bits"])
     fitting = np.sort(similarity_top.best(pool, single, parameters["fraction"], count, rng))
     kept = [loss_band.keep(pool, alike, parameters) for alike in by_question(pool, fitting)]
     return draw(np.sort(np.concatenate([*kept, fitting[:0]])), count, rng)

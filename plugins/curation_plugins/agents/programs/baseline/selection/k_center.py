@@ -24,7 +24,7 @@ WORK = 2e9
 def select(pool: Pool, count: int, rng: np.random.Generator, parameters: Parameters) -> Rows:
     """Greedy k-center; in a large pool among a random part of it, at least twice ``count`` rows."""
     affordable = max(2 * count, int(WORK / (count * DIMENSIONS)))
-    candidates = np.sort(draw(np.arange(pool.size), affordable, rng))
+    candidates = np.sort(draw(pool.ids, affordable, rng))
     points = features(pool, candidates)
     first = int(rng.integers(len(candidates)))
     return candidates[greedy(points, min(count, len(candidates)), first)]

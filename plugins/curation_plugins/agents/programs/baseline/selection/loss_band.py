@@ -14,7 +14,7 @@ def select(pool: Pool, count: int, rng: np.random.Generator, parameters: Paramet
     The middle half (0.25, 0.75) is what the first paper found best. The preferred band lies lower, since a
     pool with many wrong answers has more noise on top.
     """
-    return draw(keep(pool, np.arange(pool.size), parameters), count, rng)
+    return draw(keep(pool, pool.ids, parameters), count, rng)
 
 
 def keep(pool: Pool, candidates: Rows, parameters: Parameters) -> Rows:

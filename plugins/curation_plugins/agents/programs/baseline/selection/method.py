@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,9 @@ from .pool import Need, Pool
 Rows = NDArray[np.int64]
 Parameters = Mapping[str, float]
 Select = Callable[[Pool, int, np.random.Generator, Parameters], Rows]
-"""``select(pool, count, rng, parameters)``: at most ``count`` distinct row ids."""
+"""``select(pool, count, rng, parameters)``: at most ``count`` distinct row ids out of ``pool.ids``."""
+Rewrite = Callable[[Mapping[str, Any], np.random.Generator], dict[str, Any]]
+"""``rewrite(record, rng)``: the record to hand in for a chosen row."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,10 +28,19 @@ class Method:
     """What it does, in a sentence."""
     citation: str
     """Where it was published."""
+    where: str = ""
+    """The equation, algorithm or section of it that is followed."""
+    differs: str = ""
+    """What is not as published; "" if nothing is known to be."""
     needs: tuple[Need, ...]
+    target: bool = False
+    """Whether it looks at target data, itself or through the list it draws from: examples of what is scored, or
+    texts like them."""
     settings: tuple[Parameters, ...]
     """Parameters to try, the preferred first; the others when every method was tried."""
     select: Select
+    rewrite: Rewrite | None = None
+    """Of a method that hands in records, not rows; only a task that takes records can be given those."""
 
 
 def draw(candidates: Rows, count: int, rng: np.random.Generator) -> Rows:
@@ -42,3 +54,10 @@ def highest(values: NDArray[np.float64], count: int, rng: np.random.Generator) -
     order = shuffled[np.argsort(-values[shuffled], kind="stable")]  # NaN sorts last
     defined: Rows = order[~np.isnan(values[order])]
     return defined[:count]
+
+
+def below(values: NDArray[np.float64], limits: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+    """The values where ``limits`` is at most its own quantile ``share``; NaN elsewhere, and where it is undefined."""
+    if np.all(np.isnan(limits)):
+        return np.full(len(values), np.nan)
+    return np.where(limits <= np.nanquantile(limits, share), values, np.nan)

@@ -14,7 +14,7 @@ from .pool import Pool
 
 def select(pool: Pool, count: int, rng: np.random.Generator, parameters: Parameters) -> Rows:
     """Random rows among one representative of every group."""
-    return draw(keep(pool, np.arange(pool.size), parameters["bits"]), count, rng)
+    return draw(keep(pool, pool.ids, parameters["bits"]), count, rng)
 
 
 def keep(pool: Pool, candidates: Rows, bits: float) -> Rows:

@@ -10,7 +10,7 @@ from .pool import Pool
 
 def select(pool: Pool, count: int, rng: np.random.Generator, parameters: Parameters) -> Rows:
     """Draw without replacement."""
-    return draw(np.arange(pool.size), count, rng)
+    return draw(pool.ids, count, rng)
 
 
 METHOD = Method(

@@ -13,7 +13,7 @@ def select(pool: Pool, count: int, rng: np.random.Generator, parameters: Paramet
 
     A fraction that holds fewer than ``count`` rows, such as 0, takes the ``count`` best.
     """
-    everything = np.arange(pool.size)
+    everything = pool.ids
     return draw(best(pool, everything, parameters["fraction"], count, rng), count, rng)
 
 

@@ -10,7 +10,7 @@ from .pool import Pool
 
 def select(pool: Pool, count: int, rng: np.random.Generator, parameters: Parameters) -> Rows:
     """Equal shares; what a small source cannot give goes to the larger ones."""
-    return balance(np.arange(pool.size), pool, count, rng)
+    return balance(pool.ids, pool, count, rng)
 
 
 def balance(candidates: Rows, pool: Pool, count: int, rng: np.random.Generator) -> Rows:

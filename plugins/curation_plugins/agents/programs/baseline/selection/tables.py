@@ -83,7 +83,7 @@ def _archive(path: Path) -> dict[str, Column]:
 
 
 def _array(path: Path) -> dict[str, Column]:
-    return {path.stem: np.load(path, allow_pickle=False)}
+    return {path.stem: np.load(path, mmap_mode="r", allow_pickle=False)}  # read where it is used
 
 
 def _by_row(column: Column, order: Column) -> Column:

@@ -1,0 +1,169 @@
+"""What a run of a large task takes and how long, for ``--dry-run``. Estimates: orders of magnitude to plan with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from curation_harness import fetch, machine, provenance
+from curation_harness.machine import Check
+from curation_harness.plan import Plan
+from curation_plugins import assets as task_assets
+from curation_plugins.api import Needs
+from curation_sandbox.spec import format_size
+
+PEAKS: Final = {"B200": 2.25e15, "H200": 9.89e14, "H100": 9.89e14, "A100": 3.12e14, "L40S": 3.62e14}
+"""Dense bf16 operations a second by a word of the card's name, as its maker's data sheet has them."""
+REFERENCE: Final = "A100"
+"""The card that times are told for where there is none of those."""
+TRAINING: Final = (0.2, 0.45)
+"""Share of the peak that training reaches: one public replication's 1.2 A100-hours for 10,000 rows are 0.23; packed
+batches on newer cards come to 0.45."""
+EVALUATION: Final = (0.1, 0.3)
+"""Likewise: 0.3 to 0.7 A100-hours, judging included, of the same replication are 0.13 to 0.31."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """An accelerator of this machine."""
+
+    name: str
+    memory: int
+    """Bytes."""
+
+
+def cards() -> tuple[Card, ...]:
+    """The accelerators here, as the driver lists them."""
+    return tuple(found for line in provenance.hardware().gpus if (found := _card(line)) is not None)
+
+
+def _card(line: str) -> Card | None:
+    """From ``NVIDIA H200, 143771 MiB, 570.86``; none for what is not of that form."""
+    name, _, rest = line.partition(",")
+    number, _, unit = rest.strip().partition(" ")
+    return Card(name.strip(), int(number) * 2**20) if number.isdigit() and unit.startswith("MiB") else None
+
+
+def of(plan: Plan) -> dict[str, Any] | None:
+    """The estimates as the plan shows them; none for a task that takes next to nothing."""
+    needs = plan.task.needs()
+    if needs is None:
+        return None
+    config, (name, peak) = plan.task.config, _pace()
+    train, score = (
+        _seconds(needs.train_flop / needs.cards, peak, TRAINING),
+        _seconds(needs.evaluate_flop, peak, EVALUATION),
+    )
+    trials = config.budgets.iterations + config.headline.seeds
+    sizes = [piece.bytes for piece in fetch.pieces(plan.task, plan.options.cache)]
+    return {
+        "disk_bytes": needs.disk,
+        "sizes_unknown": sizes.count(None),
+        "disk_left_bytes": _left(plan, needs),
+        "run_disk_bytes": machine.run_bytes(plan),
+        "host_memory_bytes": needs.host_memory,
+        "cards": needs.cards,
+        "device_memory_bytes": needs.device_memory,
+        "device_memory_spent_on": needs.device_memory_name,
+        "card": name,
+        "train_seconds": train,
+        "evaluate_seconds": score,
+        "run_seconds": [trials * (train[0] + score[0]), trials * (train[1] + score[1])],
+        "how": {
+            **needs.how,
+            "time": f"operations over the card's peak ({peak:.3g} a second in bf16), of which training reaches"
+            f" {TRAINING[0]:.0%} to {TRAINING[1]:.0%} and scoring {EVALUATION[0]:.0%} to {EVALUATION[1]:.0%}",
+        },
+    }
+
+
+def lines(estimates: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """For a reader."""
+    size = {key: format_size(value) for key, value in estimates.items() if key.endswith("_bytes")}
+    unknown = estimates["sizes_unknown"]
+    without = f", without {unknown} thing(s) whose size only their servers know" if unknown else ""
+    yield (
+        "estimate, disk",
+        f"{size['disk_bytes']} for the task's files ({size['disk_left_bytes']} still to come{without}),"
+        f" {size['run_disk_bytes']} for the run",
+    )
+    yield (
+        "estimate, memory",
+        f"{size['host_memory_bytes']} for the worker, {size['device_memory_bytes']} on each card"
+        f" ({estimates['device_memory_spent_on']})",
+    )
+    told = {key: _span(estimates[f"{key}_seconds"]) for key in ("train", "evaluate", "run")}
+    yield (
+        "estimate, time",
+        f"on {estimates['cards']} × {estimates['card']}: {told['train']} to train, {told['evaluate']} to score,"
+        f" {told['run']} for all attempts and the headline",
+    )
+    for what, formula in estimates["how"].items():
+        yield f"  {what}", formula
+
+
+def checks(plan: Plan) -> Iterator[Check]:
+    """What only large tasks ask of a machine."""
+    needs = plan.task.needs()
+    if needs is None:
+        return
+    pieces = fetch.pieces(plan.task, plan.options.cache)
+    missing = [piece.want.what for piece in pieces if piece.here is None]
+    made = task_assets.folder(plan.options.cache, plan.task).is_dir()
+    yield Check(
+        "task's files",
+        made or not missing,
+        "are here"
+        if made or not missing
+        else f"{len(missing)} of {len(pieces)} are missing; `harness fetch {plan.task.name}` brings them",
+    )
+    left, free = _left(plan, needs), machine.free_bytes(plan.options.cache)
+    both = left + (machine.run_bytes(plan) if _same_disk(plan.options.cache, plan.options.runs) else 0)
+    yield Check("disk for files", both <= free, f"may use {format_size(both)} of {format_size(free)} free")
+    limit = plan.task.config.workers.memory
+    yield Check(
+        "worker's memory",
+        needs.host_memory <= limit,
+        f"needs about {format_size(needs.host_memory)}, and workers.memory is {format_size(limit)}",
+    )
+    there = cards()
+    enough = [card for card in there if card.memory >= needs.device_memory]
+    yield Check(
+        "accelerators",
+        len(enough) >= needs.cards,
+        f"{needs.cards} with about {format_size(needs.device_memory)} each; here: "
+        + (", ".join(f"{card.name} ({format_size(card.memory)})" for card in there) or "none"),
+    )
+
+
+def _left(plan: Plan, needs: Needs) -> int:
+    """Bytes of the task's files that are still to come."""
+    if task_assets.folder(plan.options.cache, plan.task).is_dir():
+        return 0
+    here = sum(piece.bytes or 0 for piece in fetch.pieces(plan.task, plan.options.cache) if piece.here is not None)
+    return max(0, needs.disk - here)
+
+
+def _same_disk(one: Path, other: Path) -> bool:
+    return machine.existing(one).stat().st_dev == machine.existing(other).stat().st_dev
+
+
+def _pace() -> tuple[str, float]:
+    """The card that times are told for, and its peak."""
+    for card in cards():
+        for word, peak in PEAKS.items():
+            if word in card.name:
+                return card.name, peak
+    return REFERENCE, PEAKS[REFERENCE]
+
+
+def _seconds(flop: float, peak: float, shares: tuple[float, float]) -> list[float]:
+    """From the least to the most."""
+    return [flop / peak / shares[1], flop / peak / shares[0]]
+
+
+def _span(seconds: list[float]) -> str:
+    unit, name = (60, "min") if seconds[1] < 7200 else (3600, "h")
+    return f"{seconds[0] / unit:.0f} to {seconds[1] / unit:.0f} {name}"

@@ -1,0 +1,139 @@
+"""Tallies of reference runs in a table: written compactly, read back, and found to fit a run's items or not."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
+
+from curation_harness.errors import ReferencesInvalid
+from curation_harness.record.measures import Columns, Sums
+from curation_harness.record.tallies import Cell, Tallies
+
+Half = Literal["public", "sealed"]
+Halves = Mapping[Half, Tallies]
+"""One trained model's tallies on both halves."""
+
+HALVES: tuple[Half, Half] = ("public", "sealed")
+_DIGITS = 12
+
+
+def shorten(tallies: Tallies) -> Tallies:
+    """The same with groups named as in a table: twelve hexadecimal digits of SHA-256."""
+    cells = {
+        benchmark: {
+            metric: dict(sorted((_short(group), cell) for group, cell in cells.items()))
+            for metric, cells in metrics.items()
+        }
+        for benchmark, metrics in tallies.cells.items()
+    }
+    return Tallies(cells)
+
+
+def _short(group: str) -> str:
+    return hashlib.sha256(group.encode()).hexdigest()[:_DIGITS]
+
+
+def whole(halves: Halves) -> Tallies:
+    """Both halves as one set of items; no group is in both."""
+    public, sealed = halves["public"].cells, halves["sealed"].cells
+    return Tallies(
+        {
+            benchmark: {
+                metric: {**public[benchmark].get(metric, {}), **sealed[benchmark].get(metric, {})}
+                for metric in sorted({*public[benchmark], *sealed[benchmark]})
+            }
+            for benchmark in public
+        }
+    )
+
+
+def pack(arms: Mapping[str, Sequence[Halves]]) -> Sums:
+    """The table of tallies whose groups were shortened, all on the same items.
+
+    Raises:
+        ReferencesInvalid: the arms were not scored on the same items.
+    """
+    first = next(halves for seeds in arms.values() for halves in seeds)
+    groups = _column(first, lambda group, cell: group)
+    bases = _column(first, lambda group, cell: f"{cell[1]:.12g}")
+    values: dict[str, tuple[Columns, ...]] = {}
+    other: dict[str, dict[int, Columns]] = {}
+    for name, seeds in arms.items():
+        if any(_column(halves, lambda group, cell: group) != groups for halves in seeds):
+            raise ReferencesInvalid(
+                f"the reference {name} was scored on other items than the first one",
+                hint="Remove what was measured of it, and measure it again.",
+            )
+        values[name] = tuple(_column(halves, lambda group, cell: f"{cell[0]:.12g}") for halves in seeds)
+        different = {
+            k: column
+            for k, column in enumerate(_column(halves, lambda group, cell: f"{cell[1]:.12g}") for halves in seeds)
+            if column != bases
+        }
+        if different:
+            other[name] = different
+    return Sums(groups=groups, bases=bases, values=values, other_bases=other)
+
+
+class _Entry(Protocol):
+    def __call__(self, group: str, cell: Cell) -> str: ...
+
+
+def _column(halves: Halves, entry: _Entry) -> Columns:
+    return {
+        half: {
+            benchmark: {
+                metric: " ".join(entry(group, cell) for group, cell in cells.items())
+                for metric, cells in metrics.items()
+            }
+            for benchmark, metrics in halves[half].cells.items()
+        }
+        for half in HALVES
+    }
+
+
+def unpack(sums: Sums) -> dict[str, list[Halves]]:
+    """The tallies of every reference and seed.
+
+    Raises:
+        ReferencesInvalid: columns of unequal length, or no numbers.
+    """
+    return {
+        name: [
+            _tallies(sums.groups, column, sums.other_bases.get(name, {}).get(k, sums.bases))
+            for k, column in enumerate(columns)
+        ]
+        for name, columns in sums.values.items()
+    }
+
+
+def _tallies(groups: Columns, values: Columns, bases: Columns) -> Halves:
+    try:
+        return {
+            half: Tallies(
+                {
+                    benchmark: {
+                        metric: _cells(named, values[half][benchmark][metric], bases[half][benchmark][metric])
+                        for metric, named in metrics.items()
+                    }
+                    for benchmark, metrics in groups[half].items()
+                }
+            )
+            for half in HALVES
+        }
+    except (KeyError, ValueError) as error:
+        raise ReferencesInvalid(
+            f"the sums of a reference table do not fit together ({error})",
+            hint="The table was changed or damaged: export it again.",
+        ) from None
+
+
+def _cells(groups: str, values: str, bases: str) -> dict[str, Cell]:
+    rows = zip(groups.split(), map(float, values.split()), map(float, bases.split()), strict=True)
+    return {group: (value, base) for group, value, base in rows}
+
+
+def same_items(one: Halves, other: Halves) -> bool:
+    """Whether two models were scored on the same groups of the same benchmarks and metrics."""
+    return _column(one, lambda group, cell: group) == _column(other, lambda group, cell: group)
