@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import signal
 import socketserver
 import tempfile
 import threading
-import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
@@ -38,9 +36,7 @@ class Cli:
     def __init__(self, folder: Path, capture: pytest.CaptureFixture[str]) -> None:
         self.runs = folder / "runs"
         self.cache = folder / "cache"
-        # not in the test's own folder: sockets lie here, and their paths must be short
-        self.temporary = Path(tempfile.mkdtemp(prefix="c-"))
-        weakref.finalize(self, shutil.rmtree, self.temporary, ignore_errors=True)
+        self.temporary = folder / "t"  # short: sockets lie in it
         self._capture = capture
 
     def __call__(self, *arguments: str) -> Told:
@@ -65,6 +61,7 @@ class Cli:
 
 def make_cli(folder: Path, monkeypatch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]) -> Cli:
     cli = Cli(folder, capture)
+    cli.temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(cli.temporary))
     monkeypatch.setenv("CURATION_RUNS", str(cli.runs))
     monkeypatch.setenv("CURATION_CACHE", str(cli.cache))

@@ -222,7 +222,14 @@ def test_clean_removes_dead_sockets_and_half_made_files_and_nothing_else(
 def test_an_interruption_while_files_are_made_leaves_none(cli: Cli, number: signal.Signals) -> None:
     options = ["launch", "--task", "probe", "--agent", "nop", "--set", "assets.rows=3000000"]
     environment = {**os.environ, "TMPDIR": str(cli.temporary)}
-    process = subprocess.Popen([*HARNESS, *options], env=environment, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*HARNESS, *options],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        # whoever runs the tests in the background may have had SIGINT ignored, and that is inherited
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
+    )
     deadline = time.monotonic() + 60
     while not any((cli.cache / "assets").glob(".probe-*")):
         assert process.poll() is None
