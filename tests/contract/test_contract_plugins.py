@@ -9,7 +9,7 @@ import pytest
 from curation_plugins import assets as task_assets
 from curation_plugins import registry
 from curation_plugins.api import Task
-from curation_plugins.errors import SubmissionRefused
+from curation_plugins.errors import AssetsMissing, SubmissionRefused
 from curation_plugins.testing import (
     check_agent,
     check_engine,
@@ -51,14 +51,22 @@ def test_task(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", SLOW)
 def test_files_of_slow_task(name: str, cache: Path) -> None:
     task = BUILT.tasks.get(name)
-    check_task_files(task, task_assets.ensure(cache, task, quiet))
+    check_task_files(task, _assets(task, cache))
 
 
 @pytest.mark.train
 @pytest.mark.parametrize("name", SLOW)
 def test_training_of_slow_task(name: str, cache: Path, tmp_path: Path) -> None:
     task = BUILT.tasks.get(name)
-    check_task_training(task, task_assets.ensure(cache, task, quiet), tmp_path)
+    check_task_training(task, _assets(task, cache), tmp_path)
+
+
+def _assets(task: Task, cache: Path) -> Path:
+    """The task's files; tests/unit/test_plugins_llava_fetched*.py hold the fetched tasks over small stand-ins."""
+    try:
+        return task_assets.ensure(cache, task, quiet)
+    except AssetsMissing:
+        pytest.skip(f"what {task.name} is made of (tens of gigabytes) was not fetched into {cache}")
 
 
 @pytest.mark.parametrize("name", [agent.name for agent in BUILT.agents])
