@@ -507,6 +507,15 @@ def test_a_client_that_is_gone_before_its_turn_costs_nothing(tmp_path: Path, mon
         assert len(bench.desk.admitted) == 1
 
 
+def test_a_full_room_for_bodies_is_worth_another_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "ROOM", 10)
+    with gateway_bench(tmp_path) as bench:
+        reply = bench.post()
+        assert reply.status_code == 503
+        assert "x-should-retry" not in reply.headers
+        assert bench.one().outcome == "refused"
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [

@@ -155,8 +155,6 @@ class Gateway:
             else:
                 loop = asyncio.get_running_loop()
                 body, stream = await loop.run_in_executor(self._reader, self._rewritten, trace, found.wire, kind)
-            share.give_back(bodies.text_bytes(trace.request))
-            share.take(len(body))
         except BodyRefused as refused:
             trace.request = trace.request or refused.body
             raise Stop("refused", refused.status, str(refused)) from None

@@ -71,11 +71,6 @@ class BodyShare:
         self._room.take(size)
         self.taken += size
 
-    def give_back(self, size: int) -> None:
-        """What is not needed any more."""
-        self._room.take(-size)
-        self.taken -= size
-
 
 async def read(request: Request, share: BodyShare) -> bytes:
     """The body, unpacked.
@@ -100,13 +95,8 @@ async def read(request: Request, share: BodyShare) -> bytes:
         body = bytes(packed) if encoding == "identity" else _unpacked(bytes(packed), encoding, share)
     except (zlib.error, zstandard.ZstdError, EOFError) as error:
         raise BodyRefused(400, f"the body is no whole {encoding} data: {error}") from None
-    share.take(text_bytes(body))
+    share.take((_width(body) - 1) * len(body))
     return body
-
-
-def text_bytes(body: bytes) -> int:
-    """What a body takes as text, beyond its own bytes; it is given back once the text is parsed."""
-    return (_width(body) - 1) * len(body)
 
 
 def _width(body: bytes) -> int:
@@ -171,4 +161,4 @@ def parse(body: bytes) -> dict[str, Any]:
     return tree
 
 
-__all__ = ["MAX_BODY", "BodyRefused", "BodyRoom", "BodyShare", "ClientDisconnect", "parse", "read", "text_bytes"]
+__all__ = ["MAX_BODY", "BodyRefused", "BodyRoom", "BodyShare", "ClientDisconnect", "parse", "read"]
