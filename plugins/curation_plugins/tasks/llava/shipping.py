@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from curation_plugins.tasks.llava import layout
 from curation_plugins.tasks.llava.rows import Row, read_rows
 
@@ -94,6 +92,8 @@ def write_measured(assets: Path, measured: Mapping[str, Iterable[Any]], folder: 
 
 def _write_vectors(path: Path, vectors: Iterable[tuple[float, ...]], count: int) -> list[float | None]:
     """Writes the array and returns each row's cosine of image and text; none without image."""
+    import numpy as np  # not at the top: the plugin's side imports this file, and must stay light
+
     out: Any = None
     similarities: list[float | None] = []
     for place, vector in enumerate(vectors):

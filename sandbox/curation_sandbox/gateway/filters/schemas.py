@@ -15,7 +15,7 @@ _REFERENCES: Final = frozenset(("$ref", "$dynamicRef", "$recursiveRef"))
 _BASES: Final = frozenset(("$id", "id", "$schema"))
 _ADDRESS: Final = re.compile(r"\s*([a-z][a-z0-9+.-]*:|//)", re.IGNORECASE)
 _DIALECT: Final = re.compile(r"https?://json-schema\.org/[\w./#-]*", re.ASCII)
-_WHY: Final = "a schema may refer only to itself (#…): a provider could load another address"
+_WHY: Final = "a schema may refer only to itself (#...): a provider could load another address"
 
 
 def schema(value: Any, spot: Spot) -> Any:
