@@ -29,8 +29,8 @@ from curation_harness.record.store import RunRecord
 PROGRAM: Final = Path(__file__).with_name("cheater")
 MODEL: Final = "claude-sonnet-4-5"
 GROWTH: Final = 768 * 2**20
-"""Bytes that the harness may grow by while the agent attacks it with gigabytes: the room for bodies, and a few times the
-largest of them while it is read."""
+"""Bytes that the harness may grow by while the agent attacks it with gigabytes: the room for bodies, and a few times
+the largest of them while it is read."""
 
 
 @dataclass
