@@ -176,13 +176,23 @@ def test_rerunning_the_submissions_gives_the_same_scores(harness):
     assert [attempt["verdict"] for attempt in verdict["attempts"]] == ["equal", "equal"]
 
 
-def test_a_record_whose_selection_was_changed_differs_when_rerun(harness):
+def test_training_that_comes_out_otherwise_is_told(harness):
+    harness.run(*launch_options("--iterations", "1", *harness.program(SUBMIT_TWO)))
+    path = harness.runs / "r" / "attempts" / "001" / "result.json"
+    result = json.loads(path.read_text())
+    path.write_text(json.dumps({**result, "seed": result["seed"] + 1}))  # as if another machine trained otherwise
+    rerun = harness.run("rerun", "r", "--submissions", "--epsilon", "0")
+    assert rerun.returncode == 49, rerun.stdout
+
+
+def test_a_selection_that_was_changed_in_the_record_is_named_and_not_trained_on(harness):
     harness.run(*launch_options("--iterations", "1", *harness.program(SUBMIT_TWO)))
     selection = harness.runs / "r" / "attempts" / "001" / "selection.jsonl"
     lines = selection.read_text().splitlines()[:5]
     selection.write_text("\n".join(lines) + "\n")
     rerun = harness.run("rerun", "r", "--submissions", "--epsilon", "0")
-    assert rerun.returncode == 49, rerun.stdout
+    assert rerun.returncode == 44
+    assert "attempts/001/selection.jsonl is not the file that was submitted" in rerun.stderr
 
 
 def test_nothing_is_left_behind(harness):
