@@ -24,7 +24,8 @@ from curation_plugins.registry import Registry
 # two cores, several processes: a second thread in each would only spin
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # slots are shared by all runs on a machine; tests do not wait for somebody's training
-os.environ["CURATION_SLOTS_DIR"] = tempfile.mkdtemp(prefix="curation-test-slots-")
+_SLOTS = tempfile.TemporaryDirectory(prefix="curation-test-slots-")
+os.environ["CURATION_SLOTS_DIR"] = _SLOTS.name
 
 OpenLoop = Callable[..., "contextmanager[RunLoop]"]
 
