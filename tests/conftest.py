@@ -27,6 +27,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 _SLOTS = tempfile.TemporaryDirectory(prefix="curation-test-slots-")
 os.environ["CURATION_SLOTS_DIR"] = _SLOTS.name
 
+
+def pytest_unconfigure() -> None:
+    """Not left to the interpreter's exit: a process of pytest-xdist ends without one."""
+    _SLOTS.cleanup()
+
+
 OpenLoop = Callable[..., "contextmanager[RunLoop]"]
 
 
