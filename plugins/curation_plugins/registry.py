@@ -150,7 +150,7 @@ def _collect(plugin: object, name: str, provider: Provider, registry: Registry) 
     }.items():
         try:
             getattr(manager.hook, hook)(register=register)
-        except Exception as error:
+        except Exception as error:  # a stranger's code: it is reported as broken, and the others work
             failures.append(error)
     if failures:
         raise ExceptionGroup(f"plugin {name!r}", failures)

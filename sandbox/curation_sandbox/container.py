@@ -236,7 +236,7 @@ class Container:
                         on_output(piece)
                     except Exception as error:  # handed to wait(); keep draining, or the container stalls
                         self._failure = error
-        except Exception as error:
+        except Exception as error:  # nobody would see it in this thread; wait() raises it
             self._failure = self._failure or ContainerFailed(f"The output of {self.name} broke off: {error}")
 
     def _watch(self) -> None:

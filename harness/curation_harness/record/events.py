@@ -124,8 +124,8 @@ class EventLog:
                     os.fsync(file.fileno())
                     if file.tell() != before + len(line.encode()):
                         raise OSError(errno.ENOSPC, "no space left for an event")
-                except BaseException:
-                    file.truncate(before)  # needs no space; half an event would spoil the one after it
+                except BaseException:  # Ctrl-C too: half an event would spoil the one after it
+                    file.truncate(before)  # needs no space
                     raise
             self._events.append(event)
             self._by_kind[kind].append(event)

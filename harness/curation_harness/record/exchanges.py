@@ -149,7 +149,7 @@ class ExchangeLog:
                     if file.write(line) != len(line):
                         raise OSError(errno.ENOSPC, "no space left for an exchange")
                     os.fsync(file.fileno())
-                except BaseException:
+                except BaseException:  # Ctrl-C too: half a line would spoil the one after it
                     file.truncate(before)
                     raise
             self.kept_bytes += len(line)

@@ -100,7 +100,7 @@ class SlotQueue:
                 with suppress(FileExistsError):  # somebody else drew this number meanwhile
                     ticket.hardlink_to(draft)
                     return ticket, fd
-        except BaseException:
+        except BaseException:  # Ctrl-C too: an open file would hold the ticket
             os.close(fd)
             raise
         finally:

@@ -116,7 +116,7 @@ def serve(channel: Channel, entry: str) -> None:
             result = getattr(worker, message["role"])(message["arguments"], Progress(channel, job))
             # encoded here, since what is no JSON is the worker's error
             answer = json.dumps({"job": job, "kind": "result", "result": result})
-        except Exception as error:
+        except Exception as error:  # whatever a job raises is its answer; the worker lives on
             traceback.print_exc()
             answer = json.dumps(raised(job, error))
         sys.stdout.flush()

@@ -131,7 +131,7 @@ class Gateway:
             except asyncio.CancelledError:
                 await self._recorder.finish(trace, "client-gone", "the gateway was stopped")
                 raise
-            except Exception:
+            except Exception:  # a bug of ours: the agent is told so, and the trace goes to the host
                 self._on_error(traceback.format_exc())
                 await self._stopped(trace, Stop("ours", 500, FAILED), send, started=passing.started)
 

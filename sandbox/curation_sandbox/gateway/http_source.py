@@ -199,7 +199,7 @@ async def _begun(response: httpx.Response) -> tuple[AsyncIterator[bytes], bytes]
     pieces = response.aiter_bytes()
     try:
         return pieces, await anext(pieces, b"")
-    except BaseException:
+    except BaseException:  # cancelled too: the connection goes back to the pool
         await response.aclose()
         raise
 

@@ -121,7 +121,7 @@ class Recorder:
     async def _hand_over(self, exchange: Exchange) -> bool:
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._desk.finished, exchange)
-        except Exception:
+        except Exception:  # the upper layer's, and it may be anything: a full disk, a bug
             self._on_error(traceback.format_exc())
             return False
         return True
