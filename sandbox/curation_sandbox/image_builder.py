@@ -35,6 +35,8 @@ from curation_sandbox.spec import format_size
 REGISTRY_BASE: Final = f"debian:{SUITE}-slim"
 NEEDED_DISK: Final = 4 * 2**30
 """Free bytes a build asks for: tree, archive, layers and cache together."""
+_CACHE_BROKEN: Final = "layer does not exist"
+"""What BuildKit in Docker 20.10 prints of a cached step whose layer the image store has lost."""
 _FROM_BASE: Final = (
     "An agent's image needs what base has: its Python, its user, its folders. Is {start} itself built on it"
     " (`FROM {base}`), and for this machine?"
@@ -81,15 +83,26 @@ class Builder:
             command += [f"--tag={tag_of(name)}", f"--build-arg=BASE_IMAGE={start}"]
             command += [f"--build-arg=SOURCE_DATE_EPOCH={bootstrap.EPOCH}", *arguments]
             command += [f"--label={key}={value}" for key, value in labels.items()]
-            command += ["--no-cache"] if force else []
             command += [f"--file={folder_of(name) / 'Dockerfile'}", str(image_files.FOLDER)]
             try:
-                log.run(command, f"building image {name}", {"DOCKER_BUILDKIT": "1"})
+                self._run(command, name, log, cached=not force)
             except ImageBuildFailed as error:
                 if ON not in name or error.hint is not None:
                     raise
                 hint = _FROM_BASE.format(start=start, base=tag_of(BASE))
                 raise ImageBuildFailed(error.message, hint=hint) from error
+
+    @staticmethod
+    def _run(command: list[str], name: str, log: BuildLog, *, cached: bool) -> None:
+        """Run a build. An engine that was killed may remember steps whose layers are gone; then all are done anew."""
+        what, environment, anew = f"building image {name}", {"DOCKER_BUILDKIT": "1"}, [*command, "--no-cache"]
+        try:
+            log.run(command if cached else anew, what, environment)
+        except ImageBuildFailed as error:
+            if not cached or _CACHE_BROKEN not in error.message:
+                raise
+            log.say("the engine's build cache names layers that are gone; building again without it")
+            log.run(anew, what, environment)
 
     def _inputs(self, name: str) -> str:
         """sha256 over everything of ours that decides an image's content."""
