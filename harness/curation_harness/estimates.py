@@ -128,14 +128,22 @@ def checks(plan: Plan) -> Iterator[Check]:
         needs.host_memory <= limit,
         f"needs about {format_size(needs.host_memory)}, and workers.memory is {format_size(limit)}",
     )
-    there = cards()
-    enough = [card for card in there if card.memory >= needs.device_memory]
-    yield Check(
-        "accelerators",
-        len(enough) >= needs.cards,
+    yield _accelerators(plan, needs)
+
+
+def _accelerators(plan: Plan, needs: Needs) -> Check:
+    """Whether they are here, and seen by a worker: what a launch without them is refused for. Their memory is an
+    estimate, and said here only."""
+    there, lacking = cards(), machine.lacking_cards(plan, needs)
+    told = (
         f"{needs.cards} with about {format_size(needs.device_memory)} each; here: "
-        + (", ".join(f"{card.name} ({format_size(card.memory)})" for card in there) or "none"),
+        + (", ".join(f"{card.name} ({format_size(card.memory)})" for card in there) or "none")
+        + (f"; it {lacking}" if lacking else "")
     )
+    if not there and lacking is None:
+        return Check("accelerators", True, f"{told}; processors will do")
+    enough = [card for card in there if card.memory >= needs.device_memory]
+    return Check("accelerators", lacking is None and len(enough) >= needs.cards, told)
 
 
 def _left(plan: Plan, needs: Needs) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from curation_harness import machine
 from curation_harness.errors import OptionInvalid
 from curation_harness.watcher import Watcher
 from curation_plugins import assets as task_assets
@@ -63,6 +64,8 @@ def adopt(task: Task, wanted: Sequence[Want], cache: Path, given: Sequence[str])
         ConfigInvalid, DownloadDamaged: the path is not what is wanted.
     """
     wants = {want.name: want for want in wanted}
+    if given:
+        machine.require_cache(cache)
     for text in given:
         name, equals, path = text.partition("=")
         if not equals or name not in wants:
@@ -79,7 +82,9 @@ def fetch(task: Task, cache: Path, meter: Meter) -> None:
 
     Raises:
         DownloadFailed, DownloadDamaged, DiskFull.
+        RunFolderUnusable: nothing can be written into the cache.
     """
+    machine.require_cache(cache)
     store = Store(cache)
     missing = store.missing(task.downloads())
     if not missing or (task_assets.folder(cache, task) / task_assets.MANIFEST).exists():

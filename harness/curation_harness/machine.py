@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import psutil
 
@@ -15,9 +16,15 @@ from curation_harness.errors import OptionInvalid, RunFolderUnusable
 from curation_harness.plan import Plan
 from curation_harness.sandboxed import socket_like
 from curation_plugins import assets as task_assets
+from curation_plugins.api import Needs
+from curation_plugins.engines.slots import SLOTS_VARIABLE, discover
 from curation_sandbox.errors import DiskFull, SocketPathTooLong
 from curation_sandbox.spec import format_size, parse_size
 from curation_sandbox.unix_server import require_short
+
+PROCESSORS_DO: Final = 1e15
+"""Operations of an attempt, trained and scored, that are left to processors where there is no accelerator: at 1e12 a
+second about a quarter of an hour."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,8 @@ def require(plan: Plan) -> None:
     """
     _try_writing(plan.options.runs, "a run", "Name a writable folder with --run-dir.")
     require_short(socket_like())
-    _try_writing(plan.options.cache, "the cache", "Name a writable folder in the variable CURATION_CACHE.")
+    require_cache(plan.options.cache)
+    _require_cards(plan)
     limits = plan.task.config.limits
     if limits.cpus > _cpus():
         raise OptionInvalid(
@@ -82,6 +90,35 @@ def require(plan: Plan) -> None:
             hint="Free some disk space, name another disk with --run-dir, lower limits.workspace_size and"
             " limits.home_size, or keep fewer models with checkpoints.keep (--set).",
         )
+
+
+def require_cache(folder: Path) -> None:
+    """
+    Raises:
+        DiskFull, RunFolderUnusable: nothing can be written there.
+    """
+    _try_writing(folder, "the cache", "Name a writable folder in the variable CURATION_CACHE.")
+
+
+def _require_cards(plan: Plan) -> None:
+    needs = plan.task.needs()
+    if needs is None or (lacking := lacking_cards(plan, needs)) is None:
+        return
+    raise OptionInvalid(
+        f"task {plan.task.name} {lacking}",
+        hint=f"CUDA_VISIBLE_DEVICES and {SLOTS_VARIABLE} say which may be used (docs/plugins.md, Slots);"
+        " `--dry-run` shows what the task takes.",
+    )
+
+
+def lacking_cards(plan: Plan, needs: Needs) -> str | None:
+    """What a worker of this machine's engine lacks of the accelerators that the task needs; none if nothing."""
+    if plan.engine.name != "local" or needs.train_flop + needs.evaluate_flop < PROCESSORS_DO:
+        return None
+    seen = max(slot.cards for slot in discover())
+    if seen >= needs.cards:
+        return None
+    return f"needs {needs.cards} accelerator(s), and a worker here sees {seen or 'none'}"
 
 
 def _try_writing(folder: Path, what: str, hint: str) -> None:

@@ -53,6 +53,8 @@ class Budgets(Frozen):
     """Iterations given back after failures of the harness; further failures are not refunded."""
     signal_seconds: float = Field(default=600, ge=0)
     """Seconds of host work that ``curate signal`` may spend."""
+    reproduce_seconds: float = Field(default=300, gt=0)
+    """Seconds that a submitted policy may take when the host runs it again."""
     model_requests: int | None = Field(default=10_000, gt=0)
     """Requests to the model, sub-agents' and failed ones included; none: no limit."""
     model_tokens: int | None = Field(default=None, gt=0)
@@ -250,10 +252,17 @@ def _check(
 
 
 def override(config: TaskConfig, overrides: Sequence[str]) -> TaskConfig:
-    """The same task with ``--set`` overrides applied."""
+    """The same task with ``--set`` overrides applied.
+
+    ``section.extends=NAME`` starts that section anew, whatever the task's file has in it: what was extended there is
+    resolved, and its values would cover those of ``NAME``.
+    """
     if not overrides:
         return config
-    return resolve(config.model_dump(mode="json"), overrides, origin=f"--set on task {config.name}")
+    tree = config.model_dump(mode="json")
+    for part in map(_parse_override, overrides):
+        tree |= {key: {} for key, value in part.items() if isinstance(value, Mapping) and "extends" in value}
+    return resolve(tree, overrides, origin=f"--set on task {config.name}")
 
 
 def _files(path: Path) -> list[Path]:

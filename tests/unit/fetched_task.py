@@ -13,6 +13,8 @@ import httpx
 
 from curation_plugins.config import TaskConfig
 from curation_plugins.hub.store import Store
+from curation_plugins.tasks.llava import layout
+from curation_plugins.tasks.llava.rows import IMAGES, read_rows
 from curation_plugins.tasks.llava.task import LlavaTask
 from hub_bench import Hub
 from made_benchmarks import png, write_tsv
@@ -51,6 +53,10 @@ MMSTAR = [
 MMSTAR = [{**row, "category": "c", "l2_category": "d"} for row in MMSTAR]
 
 
+ROWS = 60
+"""Of the pool that is taken from a task whose files were made."""
+
+
 def zipped(names: Mapping[str, bytes]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
@@ -67,6 +73,24 @@ def put_on(hub: Hub, scratch: Path, records: list[dict[str, Any]] = RECORDS) -> 
     hub.files["vg.zip"] = zipped({"VG_100K/2.jpg": png(3)})
     write_tsv(scratch / "MMStar.tsv", MMSTAR)
     hub.files["MMStar.tsv"] = (scratch / "MMStar.tsv").read_bytes()
+
+
+def put_model_and_pool(hub: Hub, made: Path) -> int:
+    """The micro task's base model and the beginning of its pool, as if they had been published."""
+    base, pool = layout.base_model(made), layout.pool(made)
+    hub.models["owner/model"] = {path.name: path.read_bytes() for path in base.iterdir() if path.is_file()}
+    records, images = [], {}
+    for row in list(read_rows(layout.rows_file(made)))[:ROWS]:
+        turns = [{"from": turn.speaker, "value": turn.value} for turn in row.conversations]
+        record = {"id": row.id, "conversations": turns}
+        if row.image is not None:
+            name = row.image.removeprefix(IMAGES)
+            record["image"] = f"coco/train2017/{name}"
+            images[f"train2017/{name}"] = (pool / row.image).read_bytes()
+        records.append(record)
+    hub.datasets["owner/pool"]["mix.json"] = json.dumps(records).encode()
+    hub.files["train2017.zip"] = zipped(images)
+    return len(records)
 
 
 def tree(hub: Hub, **assets: Any) -> dict[str, Any]:

@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 from cli_bench import Cli, make_cli
-from curation_harness import estimates, provenance
+from curation_harness import estimates, machine, provenance
+from curation_harness import plan as plans
+from curation_harness.errors import OptionInvalid, RunFolderUnusable
+from curation_harness.plan import LaunchOptions
 from curation_plugins.errors import AssetsMissing, DownloadDamaged
+from curation_plugins.registry import Registry
 from curation_sandbox.errors import DiskFull
 from fetched_task import put_on, tree
 from hub_bench import Hub, serving
@@ -133,12 +137,54 @@ def test_a_dry_run_tells_what_it_takes_and_whether_this_machine_has_it(
     assert plan["train_seconds"][0] < plan["train_seconds"][1]
     assert plan["disk_left_bytes"] == plan["disk_bytes"]
     monkeypatch.setattr(provenance, "_gpus", lambda: ("NVIDIA H200, 143771 MiB, 570.86",))
+    monkeypatch.setenv("CURATION_SLOTS", "gpu-0")
     provenance.hardware.cache_clear()
     assert estimates.cards()[0].memory == 143771 * 2**20
     shown = json.loads(cli("launch", "--dry-run", "--task", "llava", "--agent", "nop", "--json").out)
     assert {check["what"]: check["holds"] for check in shown["checks"]}["accelerators"] is True
     assert shown["plan"]["estimates"]["train_seconds"][0] < plan["train_seconds"][0] / 3
+    four = ("--set", "recipe.extends=llava-1.5-full-fsdp4")
+    shown = json.loads(cli("launch", "--dry-run", "--task", "llava", "--agent", "nop", "--json", *four).out)
+    assert shown["plan"]["estimates"]["cards"] == 4
+    assert "a worker here sees 1" in {check["what"]: check["detail"] for check in shown["checks"]}["accelerators"]
     provenance.hardware.cache_clear()
+
+
+def test_a_machine_without_the_cards_a_task_needs_is_refused(registry: Registry, tmp_path: Path) -> None:
+    """And one with them is not; what processors can train in minutes needs none."""
+
+    def require(slots: str, *settings: str) -> None:
+        options = LaunchOptions(
+            task="llava",
+            agent="nop",
+            scaffold="open",
+            runs=tmp_path / "runs",
+            cache=tmp_path / "cache",
+            overrides=("limits.cpus=1", "limits.workspace_size=1m", "limits.home_size=1m", *settings),
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("CURATION_SLOTS", slots)
+            patch.setattr(machine, "free_bytes", lambda folder: 10**15)
+            machine.require(plans.make(options, registry))
+
+    with pytest.raises(OptionInvalid, match=r"needs 1 accelerator\(s\), and a worker here sees none"):
+        require("cpu-0")
+    require("gpu-0")
+    fsdp4 = "recipe.extends=llava-1.5-full-fsdp4"
+    with pytest.raises(OptionInvalid, match=r"needs 4 accelerator\(s\), and a worker here sees 2"):
+        require("gpu-0+1,gpu-2+3", fsdp4)
+    require("gpu-0+1+2+3", fsdp4)
+    small = {"family": "llava-1.5", "repo": "owner/model", "bytes": 1, "parameters": 1000, "tower": 1}
+    require("cpu-0", f"assets.model={json.dumps({**small, 'layers': 1, 'width': 8})}")
+
+
+def test_a_cache_that_cannot_be_written_is_told(cli: Cli, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    (cli.cache.parent / "file").write_text("no folder")
+    monkeypatch.setenv("CURATION_CACHE", str(cli.cache.parent / "file"))
+    for given in ([], ["--have", f"model={cli.cache.parent}"]):
+        told = cli("fetch", "llava", *over(hub), *given)
+        assert told.code == RunFolderUnusable.exit_code
+        assert "CURATION_CACHE" in told.err
 
 
 def test_a_small_task_has_no_estimates(cli: Cli) -> None:

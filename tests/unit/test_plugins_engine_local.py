@@ -304,7 +304,9 @@ def test_processors_make_slots_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
         assert [(slot.name, slot.threads) for slot in discover({})] == expected
 
 
-@pytest.mark.parametrize("named", ["cpu", "cpu-0,cpu-0", "gpu-../../x", "tpu-0", "cpu-"])
+@pytest.mark.parametrize(
+    "named", ["cpu", "cpu-0,cpu-0", "gpu-../../x", "tpu-0", "cpu-", "cpu-0+1", "gpu-0+", "gpu-" + "1" * 200]
+)
 def test_nonsense_in_the_slots_variable_is_refused(named: str) -> None:
     with pytest.raises(ConfigInvalid, match="CURATION_SLOTS"):
         discover({"CURATION_SLOTS": named})
@@ -315,6 +317,13 @@ def test_named_slots_bind_a_worker() -> None:
     assert gpu.environment()["CUDA_VISIBLE_DEVICES"] == "3"
     (cpu,) = discover({"CURATION_SLOTS": "cpu-0"})
     assert cpu.environment()["CUDA_VISIBLE_DEVICES"] == ""
+    assert (gpu.cards, cpu.cards) == (1, 0)
+
+
+def test_a_slot_may_be_of_several_cards() -> None:
+    (four, one) = discover({"CURATION_SLOTS": "gpu-0+1+2+3,gpu-GPU-3ab2"})
+    assert (four.cards, one.cards) == (4, 1)
+    assert four.environment()["CUDA_VISIBLE_DEVICES"] == "0,1,2,3"
 
 
 def test_constructing_the_engine_touches_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
+import random
 import shutil
 import tarfile
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -260,6 +263,16 @@ def test_what_the_hub_does_not_give_is_named(
         Store(tmp_path).fetch(Want(name="x", what="x", source=source), client, silent)
 
 
+def test_a_hub_that_cannot_be_reached_is_told(
+    client: httpx.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    with pytest.raises(DownloadFailed, match="does not list owner/model at main") as caught:
+        Store(tmp_path).fetch(Want(name="x", what="x", source=HubSource(repo=REPO)), client, silent)
+    assert "network" in str(caught.value.hint)
+
+
 def test_an_address_that_is_gone_is_named_at_once(hub: Hub, client: httpx.Client, tmp_path: Path) -> None:
     gone = Want(name="x", what="x", source=UrlSource(url=hub.url("gone.zip")))
     with pytest.raises(DownloadFailed, match="404"):
@@ -325,6 +338,65 @@ def test_one_file_of_the_users_stands_for_a_repository_of_one_file(tmp_path: Pat
 
 
 # -- archives, secrets ---------------------------------------------------------------------------------------------
+
+
+def _zip_of(names: dict[str, bytes], *, change: Callable[[bytearray], None] = lambda data: None) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in names.items():
+            archive.writestr(name, data)
+    made = bytearray(out.getvalue())
+    change(made)
+    return bytes(made)
+
+
+def _rotten(data: bytearray) -> None:
+    data[40] ^= 255
+
+
+def _encrypted(data: bytearray) -> None:
+    for flags in (6, data.index(b"PK\x01\x02") + 8):
+        data[flags] |= 1
+
+
+def _deflate64(data: bytearray) -> None:
+    for method in (8, data.index(b"PK\x01\x02") + 10):
+        data[method] = 9
+
+
+def _tar_gz(*, rot: int) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as archive:
+        member = tarfile.TarInfo("a.jpg")
+        member.size = len(NOISE)
+        archive.addfile(member, io.BytesIO(NOISE))
+    made = bytearray(out.getvalue())
+    made[rot] ^= 1
+    return bytes(made)
+
+
+NOISE = random.Random(0).randbytes(20_000)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(_zip_of({"a.jpg": NOISE[:100] * 200}, change=_rotten), id="rotten in the middle"),
+        pytest.param(_zip_of({"a.jpg": b"x" * 99}, change=_encrypted), id="encrypted"),
+        pytest.param(_zip_of({"a.jpg": b"x" * 99}, change=_deflate64), id="unknown compression"),
+        pytest.param(_zip_of({"a": b"x", "a/b": b"y"}), id="folder in a file's place"),
+        pytest.param(_zip_of({"a/b": b"x", "a": b"y"}), id="file in a folder's place"),
+        pytest.param(_zip_of({"a" * 300: b"x"}), id="name too long"),
+        pytest.param(_tar_gz(rot=10_000), id="tar.gz, content"),
+        pytest.param(_tar_gz(rot=-5), id="tar.gz, checksum"),
+        pytest.param(_tar_gz(rot=10_000)[:9_000], id="tar.gz, half of it"),
+    ],
+)
+def test_a_damaged_archive_is_told_and_leaves_nothing(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "images.zip").write_bytes(data)
+    with pytest.raises(DownloadDamaged, match="cannot be unpacked"):
+        unpack(tmp_path / "images.zip", tmp_path / "images", lambda done: None)
+    assert not (tmp_path / "images").exists()
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz"])

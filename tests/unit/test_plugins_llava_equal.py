@@ -17,7 +17,7 @@ from curation_plugins.tasks.llava.forward import answer_logits
 from curation_plugins.tasks.llava.recipe import Recipe
 from curation_plugins.tasks.llava.train import PoolState
 from curation_plugins.tasks.llava.train_cards import train_on_cards
-from curation_plugins.tasks.llava.tuning import tune
+from curation_plugins.tasks.llava.tuning import set_determinism, tune
 from curation_plugins.tasks.llava.vision import FeatureStore, Opener
 from plain_loop import plain_losses
 from small_models import NAMES, make_assets
@@ -79,6 +79,28 @@ def test_the_fast_loop_has_the_plain_loop_s_losses(
 ) -> None:
     name, assets, losses = plain
     _close(_fit(name, assets, **values)[1], losses)
+
+
+@_LLAVA
+@pytest.mark.parametrize("train_head", [False, True])
+def test_lora_has_the_losses_of_adapters_written_out(plain: tuple[str, Path, list[float]], train_head: bool) -> None:
+    """Every linear layer of the language model, the projector in full at a rate of its own. Without dropout, whose
+    draws depend on how a step is cut."""
+    name, assets, _ = plain
+    values = {"tuning": "lora", "lora": {"rank": 8, "alpha": 16, "train_head": train_head}, "projector_lr": 5e-4}
+    state, ours = _fit(name, assets, **values, micro_batch=2)
+    set_determinism(1, 3)  # the seed of the training, which draws the adapters' first matrices
+    tuned = tune(state.fresh(), state.recipe)
+    first = {
+        layer: module.lora_A["default"].weight.detach().clone()
+        for layer, module in tuned.family.language(tuned.model).named_modules()
+        if hasattr(module, "lora_A")
+    }
+    pictures = Opener(state.processor, state.config, assets / "pool", 1)
+    rows = state.encoded(ROWS)
+    theirs = plain_losses(state.fresh(), rows, WEIGHTS, pictures, state.recipe, 3, state.pad_id, adapters=first)
+    assert theirs[-1] < 0.8 * theirs[0]
+    _close(ours, theirs)
 
 
 @_LLAVA

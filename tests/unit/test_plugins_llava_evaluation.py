@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,22 @@ def test_the_judges_key_goes_to_the_scoring_worker_by_name_alone(monkeypatch: py
 
 
 # --- the transformers engine ---
+
+
+def test_answers_follow_no_settings_that_came_with_the_base_model(assets: Path, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    shutil.copytree(layout.base_model(assets), told)
+    published = json.loads((told / "generation_config.json").read_text())
+    forced = {"repetition_penalty": 1.5, "no_repeat_ngram_size": 1, "do_sample": True, "min_new_tokens": 5}
+    (told / "generation_config.json").write_text(json.dumps(published | forced))
+    image = sorted((layout.pool(assets) / "images").iterdir())[0]
+    requests = [Request(text, (image,), 12) for text in ("What is it?", "What is to the left?", "Say a word.")]
+    answers = []
+    for folder in (layout.base_model(assets), told):
+        backend = TransformersBackend(Evaluation(), folder, threads=1, batch=8)
+        backend.load(folder)
+        answers.append(backend.answer(requests, _quiet))
+    assert answers[0] == answers[1]
 
 
 def test_prompts_without_image_with_several_and_too_long_ones(assets: Path) -> None:

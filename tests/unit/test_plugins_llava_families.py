@@ -17,6 +17,7 @@ from curation_plugins.tasks.llava.encode import BLANK, IGNORED, Encoded, Encoder
 from curation_plugins.tasks.llava.families.family import Family
 from curation_plugins.tasks.llava.families.known import family_of
 from curation_plugins.tasks.llava.forward import answer_logits
+from curation_plugins.tasks.llava.rows import Row
 from small_models import NAMES, make, row
 
 pytestmark = pytest.mark.train
@@ -108,6 +109,33 @@ def test_every_turn_s_answer_and_end_carry_loss_and_no_question(bench: Bench) ->
     first, end = FIRST[bench.name], bench.family.end
     assert bench.answers(encoded) == f"{first}yes{end}{first}no{end}"
     assert (encoded.ids == bench.model.config.image_token_id).any()
+
+
+def test_what_comes_before_the_first_question_is_left_out(bench: Bench) -> None:
+    asked = Row.model_validate(
+        {"id": "0", "image": "i.png", "conversations": _turns("gpt:hello", "human:a?", "gpt:yes")}
+    )
+    encoder = Encoder(bench.processor, bench.model.config, 2048)
+    (encoded,) = encoder.rows([asked], [SIZE])
+    assert encoded.ids.tolist() == bench.encode("a?", "yes").ids.tolist()
+    assert encoded.image == "i.png"
+
+
+@pytest.mark.parametrize("blank", [None, (24, 24)])
+@pytest.mark.parametrize("image", ["i.png", None])
+def test_a_row_that_asks_nothing_is_fully_masked_and_shows_nothing(
+    image: str | None, blank: tuple[int, int] | None, bench: Bench
+) -> None:
+    silent = Row.model_validate({"id": "0", "image": image, "conversations": _turns("gpt:hello", "gpt:yes")})
+    encoder = Encoder(bench.processor, bench.model.config, 2048)
+    (encoded,) = encoder.rows([silent], [SIZE if image else None], blank)
+    assert encoded.fully_masked
+    assert encoded.image is None
+    assert not (encoded.ids == bench.model.config.image_token_id).any()
+
+
+def _turns(*turns: str) -> list[dict[str, str]]:
+    return [{"from": turn.partition(":")[0], "value": turn.partition(":")[2]} for turn in turns]
 
 
 def test_a_row_of_text_has_no_image_tokens(bench: Bench) -> None:

@@ -125,6 +125,47 @@ def test_missing_images_are_named_or_their_rows_excluded(hub: Hub, tmp_path: Pat
     assert lenient.pool_rows(made) == len(RECORDS)
 
 
+def test_a_model_in_the_hub_s_own_cache_is_linked_by_its_files(hub: Hub, tmp_path: Path) -> None:
+    """There a model's files are relative links to `blobs`, which lead nowhere from another folder."""
+    blobs, own = tmp_path / "hub" / "blobs", tmp_path / "hub" / "snapshots" / "0123"
+    for folder in (blobs, own):
+        folder.mkdir(parents=True)
+    for name, data in {**hub.models["owner/model"], "pytorch_model.bin": b"not wanted"}.items():
+        (blobs / f"of-{name}").write_bytes(data)
+        (own / name).symlink_to(f"../../blobs/of-{name}")
+    task, cache = fetched_task(hub), tmp_path / "cache"
+    (want,) = (want for want in task.downloads() if want.name == "model")
+    Store(cache).adopt(want, own)
+    fetch_all(task, cache)
+    base = layout.base_model(task_assets.ensure(cache, task, silent))
+    assert {path.name: path.read_bytes() for path in base.iterdir()} == hub.models["owner/model"]
+    assert not any(path.is_symlink() for path in base.iterdir())
+
+
+def test_a_folder_that_is_no_whole_model_is_refused(hub: Hub, tmp_path: Path) -> None:
+    task, cache, own = fetched_task(hub), tmp_path / "cache", tmp_path / "own"
+    own.mkdir()
+    (want,) = (want for want in task.downloads() if want.name == "model")
+    parts = {"a": "model-1-of-2.safetensors", "b": "model-2-of-2.safetensors"}
+    steps: list[tuple[str, bytes, str]] = [
+        ("config.json", b"{}", r"no model\.safetensors"),
+        ("model.safetensors.index.json", b"[]", "does not list the model's files"),
+        ("model.safetensors.index.json", json.dumps({"weight_map": parts}).encode(), "no model-1-of-2"),
+        ("model-1-of-2.safetensors", b"w", "no model-2-of-2"),
+    ]
+    for name, data, says in steps:
+        (own / name).write_bytes(data)
+        Store(cache).adopt(want, own)
+        fetch_all(task, cache)
+        with pytest.raises(AssetsInvalid, match=says):
+            task_assets.ensure(cache, task, silent)
+    (own / "model-2-of-2.safetensors").write_bytes(b"w")
+    Store(cache).adopt(want, own)
+    (own / "model-1-of-2.safetensors").unlink()
+    with pytest.raises(AssetsInvalid, match=r"model-1-of-2\.safetensors is gone"):
+        task_assets.ensure(cache, task, silent)
+
+
 def test_a_broken_archive_is_named(hub: Hub, tmp_path: Path) -> None:
     whole = hub.files["vg.zip"]
     for damaged in (b"no archive at all", whole[:60] + bytes([whole[60] ^ 255]) + whole[61:]):
@@ -181,6 +222,12 @@ def pool_of(records: str, tmp_path: Path, **entry: Any) -> Path:
         (lambda text: text[:-40], "breaks off|Unterminated|Expecting"),
         (lambda text: text.replace('"gpt"', '"robot"', 1), "record 0: conversations.1.from"),
         (lambda text: text.replace("coco/train", "../../etc", 1), "is no path below"),
+        (lambda text: text.replace("coco/train", "\\u0000", 1), "is no path below"),
+        (lambda text: text.replace("coco/train", "a" * 300, 1), "is no path below"),
+        (lambda text: text.replace("coco/train", "a/" * 3000, 1), "is no path below"),
+        (lambda text: text.replace("Where?", "\\ud800"), "record 3: .*surrogates"),
+        (lambda text: text.replace(": 17,", ": " + "9" * 6000 + ","), "element 3: .*digits"),
+        (lambda text: text.replace(": 17,", ": " + "[" * 100_000 + "]" * 100_000 + ","), "element 3: .*recursion"),
         (lambda text: text + "]", "something stands behind"),
         (lambda text: text[1:-1], "a list was expected"),
         (lambda text: text.replace('}, {"id": "wgB', '} {"id": "wgB', 1), "after element 0 a comma was expected"),

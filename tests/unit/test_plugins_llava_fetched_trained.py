@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -13,34 +12,12 @@ from curation_plugins import selection
 from curation_plugins.config import TaskConfig
 from curation_plugins.contracts.task_files import check_task_files
 from curation_plugins.engines.local import LocalEngine
-from curation_plugins.tasks.llava import layout
-from curation_plugins.tasks.llava.rows import IMAGES, read_rows
 from curation_plugins.tasks.llava.task import LlavaTask
-from fetched_task import fetch_all, put_on, tree, zipped
-from hub_bench import Hub, serving
+from fetched_task import fetch_all, put_model_and_pool, put_on, tree
+from hub_bench import serving
 from llava_micro import RECIPE, micro_task
 
 pytestmark = [pytest.mark.train, pytest.mark.slow]  # two workers load torch, after a base model was made
-
-ROWS = 60
-
-
-def put_model_and_pool(hub: Hub, made: Path) -> int:
-    """The micro task's base model and the beginning of its pool, as if they had been published."""
-    base, pool = layout.base_model(made), layout.pool(made)
-    hub.models["owner/model"] = {path.name: path.read_bytes() for path in base.iterdir() if path.is_file()}
-    records, images = [], {}
-    for row in list(read_rows(layout.rows_file(made)))[:ROWS]:
-        turns = [{"from": turn.speaker, "value": turn.value} for turn in row.conversations]
-        record = {"id": row.id, "conversations": turns}
-        if row.image is not None:
-            name = row.image.removeprefix(IMAGES)
-            record["image"] = f"coco/train2017/{name}"
-            images[f"train2017/{name}"] = (pool / row.image).read_bytes()
-        records.append(record)
-    hub.datasets["owner/pool"]["mix.json"] = json.dumps(records).encode()
-    hub.files["train2017.zip"] = zipped(images)
-    return len(records)
 
 
 def test_a_fetched_task_is_trained_and_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from curation_plugins import paths
-from curation_plugins.config import load
+from curation_plugins.config import load, override
 from curation_plugins.errors import AssetsInvalid, ConfigInvalid
 from curation_plugins.jobs import TrainResult
 from curation_plugins.selection import of_rows
@@ -96,6 +97,17 @@ def test_overrides_go_on_top_and_a_resolved_recipe_stays_what_it_is() -> None:
 def test_wrong_recipes_are_named(values: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigInvalid, match=named):
         read_recipe(values)
+
+
+@pytest.mark.parametrize("name", [name for name in named_recipes() if name.startswith("llava-1.5")])
+def test_another_named_recipe_is_chosen_for_a_run(name: str) -> None:
+    """As docs/recipes.md has it; what goes on top of it may stand before it."""
+    task = LlavaTask(load(paths.TASKS / "llava" / "task.yaml"))
+    chosen = task.with_config(override(task.config, [f"recipe.extends={name}"]))
+    assert chosen.config.recipe == read_recipe({"extends": name}).model_dump(mode="json")
+    settings = ["recipe.precision=mixed", "recipe.image_workers=3", f"recipe.extends={name}"]
+    changed = task.with_config(override(task.config, settings)).config.recipe
+    assert changed == chosen.config.recipe | {"precision": "mixed", "image_workers": 3}
 
 
 def test_a_task_s_configuration_says_all_that_is_trained() -> None:
@@ -283,6 +295,25 @@ def test_a_file_that_is_no_weights_is_told(tmp_path: Path) -> None:
     folder = make("llava-1.5", tmp_path / "model")
     (folder / "model.safetensors").write_bytes(b"not weights")
     with pytest.raises(AssetsInvalid, match="no weights can be read"):
+        checkpoint.load(folder)
+    (folder / "model.safetensors.index.json").write_text("[]")
+    with pytest.raises(AssetsInvalid, match="no weights can be read"):
+        checkpoint.load(folder)
+
+
+@pytest.mark.train
+def test_code_in_a_checkpoint_is_not_run_and_nobody_is_asked_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(*said: object) -> str:
+        raise AssertionError("somebody was asked")
+
+    monkeypatch.setattr("builtins.input", asked)
+    folder = make("llava-1.5", tmp_path / "model")
+    settings = json.loads((folder / "config.json").read_text())
+    theirs = {**settings, "model_type": "own", "auto_map": {"AutoConfig": "own.Config"}}
+    (folder / "config.json").write_text(json.dumps(theirs))
+    with pytest.raises(AssetsInvalid, match="there is no model here"):
         checkpoint.load(folder)
 
 

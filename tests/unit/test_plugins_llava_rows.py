@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from curation_plugins.errors import AssetsInvalid
+from curation_plugins.tasks.llava.metadata import read_metadata
 from curation_plugins.tasks.llava.rows import Row, RowFile, dump_row, read_rows
 
 
@@ -50,3 +51,18 @@ def test_rows_are_found_by_position_not_by_id(tmp_path: Path) -> None:
     assert list(rows) == rows[0:5]
     with pytest.raises(IndexError):
         rows[5]
+
+
+def test_metadata_are_columns_by_row_id(tmp_path: Path) -> None:
+    turns = [("human", "<image>\nwhat?"), ("gpt", "a cat"), ("human", "and?"), ("gpt", "no")]
+    lines = [dump_row("a", "coco", "images/a.jpg", turns), dump_row("b", "text", None, [("human", "x"), ("gpt", "")])]
+    (tmp_path / "rows.jsonl").write_text("".join(lines))
+    columns = read_metadata(tmp_path / "rows.jsonl")
+    assert {name: column.tolist() for name, column in columns.items()} == {
+        "source": ["coco", "text"],
+        "length": [24, 1],
+        "turns": [4, 2],
+        "question_length": [17, 1],
+        "answer_length": [7, 0],
+        "has_image": [True, False],
+    }

@@ -1,4 +1,4 @@
-"""What this machine can work with at one time: a slot is one GPU, or a share of the processors."""
+"""What this machine can work with at one time: a slot is one GPU (or several), or a share of the processors."""
 
 from __future__ import annotations
 
@@ -14,19 +14,27 @@ from curation_plugins.errors import ConfigInvalid
 from curation_sandbox.spec import THREAD_VARIABLES
 
 SLOTS_VARIABLE: Final = "CURATION_SLOTS"
-"""Names the slots instead of looking for them, e.g. ``gpu-0,gpu-1`` or ``cpu-0``."""
+"""Names the slots instead of looking for them, e.g. ``gpu-0,gpu-1`` or ``cpu-0``; ``gpu-0+1+2+3`` is one slot of four
+GPUs."""
 
 CPU_SLOT_THREADS = 2
 
-_NAME: Final = re.compile(r"^(cpu|gpu)-[A-Za-z0-9-]{1,60}$")
+_NAME: Final = re.compile(r"^(cpu-[A-Za-z0-9-]+|gpu-[A-Za-z0-9-]+(\+[A-Za-z0-9-]+)*)$")
+_LONGEST: Final = 200
+"""Characters of a name: a slot's lock is a file called after it."""
 
 
 @dataclass(frozen=True)
 class Slot:
     name: str
-    """``gpu-<id>`` as the driver names the GPU, or ``cpu-<n>``."""
+    """``gpu-<id>`` as the driver names the GPU, with ``+<id>`` for each further one, or ``cpu-<n>``."""
     threads: int
     """Processor threads that a worker on it may use."""
+
+    @property
+    def cards(self) -> int:
+        """GPUs that a worker on it sees."""
+        return self.name.count("+") + 1 if self.name.startswith("gpu-") else 0
 
     def environment(self) -> dict[str, str]:
         """What a worker on this slot has in its environment."""
@@ -34,7 +42,7 @@ class Slot:
         threads = dict.fromkeys(THREAD_VARIABLES, str(self.threads))
         if kind == "gpu":
             # without the order, CUDA numbers GPUs by speed and nvidia-smi by bus
-            return {**threads, "CUDA_VISIBLE_DEVICES": name, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+            return {**threads, "CUDA_VISIBLE_DEVICES": name.replace("+", ","), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
         return {**threads, "CUDA_VISIBLE_DEVICES": ""}
 
 
@@ -47,7 +55,7 @@ def discover(environment: Mapping[str, str] = os.environ) -> tuple[Slot, ...]:
     """
     processors = len(os.sched_getaffinity(0))
     named = [name.strip() for name in environment.get(SLOTS_VARIABLE, "").split(",") if name.strip()]
-    wrong = [name for name in named if not _NAME.match(name)]
+    wrong = [name for name in named if not _NAME.match(name) or len(name) > _LONGEST]
     if wrong or len(set(named)) < len(named):
         raise ConfigInvalid(
             f"{SLOTS_VARIABLE}={environment[SLOTS_VARIABLE]!r} is no list of distinct slots",

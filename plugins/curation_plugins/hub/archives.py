@@ -1,11 +1,13 @@
-"""Unpacking image archives: every member's checksum is checked, and none lands outside the folder."""
+"""Unpacking image archives: checksums are checked (a plain tar has none), and no member lands outside the folder."""
 
 from __future__ import annotations
 
 import errno
+import lzma
 import shutil
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -17,6 +19,13 @@ _UTF8 = 0x800
 """General-purpose bit 11 of a member (APPNOTE 4.4.4)."""
 _TELL_EVERY = 500
 """Members between two words of progress."""
+_BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, ValueError)
+"""What a damaged archive raises."""
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FOREIGN = (NotImplementedError, RuntimeError)
+"""What a zip raises that is compressed in a way this Python does not know, or encrypted."""
+_BAD_NAMES = (errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EILSEQ)
+"""What a member raises whose name is too long, or taken by a folder."""
 
 
 def unpack(archive: Path, folder: Path, done: Callable[[int], None]) -> int:
@@ -34,20 +43,26 @@ def unpack(archive: Path, folder: Path, done: Callable[[int], None]) -> int:
         if zipfile.is_zipfile(archive):
             return _unzip(archive, folder, done)
         return _untar(archive, folder, done)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, ValueError) as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise DownloadDamaged(
-            f"{archive} cannot be unpacked: {error}",
-            hint=f"Remove {archive.parent.parent} and fetch again, or name a folder of your own with --have.",
-        ) from None
+    except (*_BROKEN, *_FOREIGN) as error:
+        raise _damaged(archive, folder, error) from None
     except OSError as error:
+        if error.errno in (None, *_BAD_NAMES):  # without a number: gzip's and bz2's complaints about their content
+            raise _damaged(archive, folder, error) from None
         shutil.rmtree(folder, ignore_errors=True)
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in _FULL:
             raise
         raise DiskFull(
             f"the disk is full: {archive.name} could not be unpacked into {folder}",
             hint="Free some, then run the same command again: the archive is here, only unpacking is repeated.",
         ) from error
+
+
+def _damaged(archive: Path, folder: Path, error: Exception) -> DownloadDamaged:
+    shutil.rmtree(folder, ignore_errors=True)
+    return DownloadDamaged(
+        f"{archive} cannot be unpacked: {error}",
+        hint=f"Remove {archive.parent.parent} and fetch again, or name a folder of your own with --have.",
+    )
 
 
 def _unzip(archive: Path, folder: Path, done: Callable[[int], None]) -> int:
@@ -87,6 +102,9 @@ def _untar(archive: Path, folder: Path, done: Callable[[int], None]) -> int:
             count, read = count + 1, read + member.size
             if count % _TELL_EVERY == 0:
                 done(read)
+        # a tar's members have no checksum: that of the compression stands behind the last of them
+        while members.fileobj is not None and members.fileobj.read(1 << 20):
+            pass
     return count
 
 

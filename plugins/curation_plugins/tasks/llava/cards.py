@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
 from curation_plugins.tasks.llava.recipe import Recipe
@@ -21,8 +22,9 @@ class Group:
     """Which this process is, from 0."""
     size: int
     """How many there are."""
-    device: torch.device | None = None
-    """This process' card, to which the weights go as they are shared; none: they are where they shall be."""
+    mesh: DeviceMesh | None = None
+    """The group's devices, one a process, to which the weights go as they are shared; none where there is nobody to
+    share them with."""
 
     @staticmethod
     def alone() -> Group:
@@ -33,13 +35,13 @@ class Group:
         """Shards the student's weights over the group: each block of the language model, and the rest together."""
         if self.size == 1:
             return student
-        half = recipe.precision == "mixed" and self.device is not None and self.device.type == "cuda"
+        half = recipe.precision == "mixed" and self.mesh is not None and self.mesh.device_type == "cuda"
         policy = MixedPrecisionPolicy(
             param_dtype=torch.bfloat16 if half else None, reduce_dtype=torch.float32, cast_forward_inputs=False
         )
         for block in tuned.family.language(tuned.model).layers:
-            fully_shard(block, mp_policy=policy)
-        return fully_shard(student, mp_policy=policy)
+            fully_shard(block, mesh=self.mesh, mp_policy=policy)
+        return fully_shard(student, mesh=self.mesh, mp_policy=policy)
 
     def backward(self, share: torch.Tensor) -> None:
         """Adds this process' part of the step's gradient; the group's mean of them is taken, hence the factor."""

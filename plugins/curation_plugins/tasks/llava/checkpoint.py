@@ -31,7 +31,8 @@ def configuration(folder: Path) -> tuple[Any, Family]:
         AssetsInvalid: the folder holds no model of a family there is.
     """
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        # said, so that a folder with code of its own is refused and nobody is asked
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise AssetsInvalid(f"{folder}: there is no model here ({error})", hint=_AGAIN) from error
     return config, family_of(config)
@@ -51,7 +52,12 @@ def load(
     require_float(folder)
     try:
         model, told = AutoModelForImageTextToText.from_pretrained(
-            folder, local_files_only=True, dtype=dtype, attn_implementation=attention, output_loading_info=True
+            folder,
+            local_files_only=True,
+            trust_remote_code=False,
+            dtype=dtype,
+            attn_implementation=attention,
+            output_loading_info=True,
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise AssetsInvalid(f"{folder}: the model cannot be loaded ({error})", hint=_AGAIN) from error
@@ -140,6 +146,7 @@ def _headers(folder: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
                 for key in file.keys():  # noqa: SIM118 (no mapping)
                     part = file.get_slice(key)
                     out[key] = (part.get_dtype(), tuple(part.get_shape()))
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    # TypeError, AttributeError: an index of another shape
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, SafetensorError) as error:
         raise AssetsInvalid(f"{folder}: no weights can be read from here ({error})", hint=_AGAIN) from error
     return out

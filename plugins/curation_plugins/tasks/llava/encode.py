@@ -81,11 +81,14 @@ class Encoder:
             sizes: of each row's image, as `Family.picture` or the file has it; none without image.
             blank: size of the black image that goes before a row without one; none: it gets no image tokens.
         """
-        images = [row.image if row.image is not None or blank is None else BLANK for row in rows]
+        images = [_shown(row, blank) for row in rows]
         messages = [
             _with_blank(row) if image == BLANK else row.messages() for row, image in zip(rows, images, strict=True)
         ]
-        shown = [blank if image == BLANK else size for image, size in zip(images, sizes, strict=True)]
+        shown = [
+            None if image is None else blank if image == BLANK else size
+            for image, size in zip(images, sizes, strict=True)
+        ]
         return [
             _drop_cut_image(one, image, self._mark_id)
             for one, image in zip(
@@ -170,6 +173,12 @@ class Encoder:
             ids = self._family.image_ids(self._processor, self._config, size)
             self._image_ids[size] = np.asarray(ids, dtype=np.int64)
         return self._image_ids[size]
+
+
+def _shown(row: Row, blank: Size | None) -> str | None:
+    if not row.asks:
+        return None
+    return row.image if row.image is not None or blank is None else BLANK
 
 
 def _with_blank(row: Row) -> list[dict[str, Any]]:

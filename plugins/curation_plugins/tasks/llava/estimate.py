@@ -27,14 +27,15 @@ PROMPT_TOKENS: Final = 650
 ANSWER_TOKENS: Final = 128
 """Upper end of a mean answer."""
 HOST_SPARE: Final = 8 * 2**30
-"""Bytes of main memory beside the weights: interpreter, libraries, a few batches of images."""
+"""Bytes of main memory that a process takes beside the weights: interpreter, libraries, a few batches of images."""
 RECOMPUTED: Final = 4 / 3
 """Work of a training that recomputes its activations, against one that keeps them: a forward pass more."""
 
 HOW: Final[Mapping[str, str]] = {
     "disk": "downloads (members of the archives, each beside its archive while that is unpacked) and the rows once"
     " more; images and model are linked",
-    "host memory": "4 bytes a parameter, through which the weights pass, and 8 GiB; estimate",
+    "host memory": "4 bytes a parameter, through which the weights pass, and 8 GiB a card; with several cards as many"
+    " bytes a parameter more as the saved weights have (4 or 2); estimate",
     "device memory": "bytes a trained parameter for weights, gradients and Adam's two moments (16 in fp32, 8 in bf16,"
     " 10 with 8-bit moments), over the cards; a frozen one 2 (fp32: 4); activations of a pass:"
     " 34·rows·tokens·width·layers (arXiv 2205.05198, eq. 2, attention not materialised), rows of twice"
@@ -64,7 +65,7 @@ def needs(settings: AssetSettings, recipe: Recipe, config: TaskConfig) -> Needs 
     spent_on = f"{recipe.tuning} tuning, precision {recipe.precision}, {recipe.optimiser}"
     return Needs(
         disk=disk_bytes(settings, config.benchmarks),
-        host_memory=4 * model.parameters + HOST_SPARE,
+        host_memory=_host_bytes(model, recipe),
         cards=recipe.cards,
         device_memory=device_bytes(model, recipe),
         device_memory_name=spent_on,
@@ -80,6 +81,13 @@ def disk_bytes(settings: FetchedSettings, benchmarks: tuple[str, ...]) -> int:
     kept = sum(want.source.bytes or 0 for want in wants)
     archives = [want.source.bytes or 0 for want in wants if want.unpack]
     return kept + max(archives, default=0) + (settings.pool_entry().annotations.bytes or 0)
+
+
+def _host_bytes(model: ModelEntry, recipe: Recipe) -> int:
+    """Bytes of main memory while training. Several cards are given the weights one after the other; in the end all of
+    them are gathered in fp32 and copied into a model that is saved."""
+    gathered = 0 if recipe.cards == 1 else (4 if recipe.saved == "float32" else 2)
+    return (4 + gathered) * model.parameters + recipe.cards * HOST_SPARE
 
 
 def device_bytes(model: ModelEntry, recipe: Recipe) -> int:

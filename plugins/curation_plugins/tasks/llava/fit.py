@@ -78,6 +78,20 @@ class Student(torch.nn.Module):
         return summed
 
 
+@dataclass(frozen=True)
+class Ready:
+    """A model that can be trained as a recipe says."""
+
+    student: Student
+    tuned: Tuned
+
+
+def ready(model: Any, recipe: Recipe, group: Group) -> Ready:
+    """Makes `model` ready, in place: tuned, and its weights shared over the group."""
+    tuned = tune(model, recipe)
+    return Ready(group.share(Student(tuned.model), tuned, recipe), tuned)
+
+
 def fit(
     model: Any,
     rows: Sequence[Encoded],
@@ -87,9 +101,26 @@ def fit(
     seed: int,
     pad_id: int,
     progress: Callable[[int, int, float], None] = lambda step, steps, loss: None,
-    group: Group | None = None,
 ) -> Fitted:
-    """Trains `model` in place, on the device where it is.
+    """Trains `model` in place, on the device where it is: see `fit_ready`."""
+    set_determinism(recipe.threads, seed, deterministic=recipe.deterministic)
+    alone = Group.alone()
+    made = ready(model, recipe, alone)
+    return fit_ready(made, rows, weights, pictures, recipe, seed, pad_id, progress, alone)
+
+
+def fit_ready(
+    made: Ready,
+    rows: Sequence[Encoded],
+    weights: Sequence[float],
+    pictures: Pictures,
+    recipe: Recipe,
+    seed: int,
+    pad_id: int,
+    progress: Callable[[int, int, float], None],
+    group: Group,
+) -> Fitted:
+    """Trains a model that was made ready.
 
     The loss of a step is the mean over the batch's supervised tokens, each weighted by its row, whatever the number
     of micro-batches and cards.
@@ -98,17 +129,14 @@ def fit(
         rows: the encoded selection; its order matters only through `seed`.
         weights: one per row.
         progress: called after every step with (steps done, all steps, current loss).
-        group: the cards that train together; none: this process alone.
+        group: the cards that train together.
     """
-    set_determinism(recipe.threads, seed, deterministic=recipe.deterministic)
-    group = group or Group.alone()
-    tuned = tune(model, recipe)
-    student = group.share(Student(tuned.model), tuned, recipe)
-    model.train()
+    student, tuned = made.student, made.tuned
+    tuned.model.train()
     parameters = [p for p in student.parameters() if p.requires_grad]
     losses = _steps(student, parameters, tuned, rows, weights, pictures, recipe, seed, pad_id, progress, group)
     tuned.merge()
-    model.eval()
+    tuned.model.eval()
     return Fitted(
         steps=len(losses),
         samples=len(losses) * recipe.batch,

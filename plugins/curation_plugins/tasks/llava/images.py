@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from curation_plugins.errors import AssetsInvalid
+
+UNREADABLE: Final = (OSError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError)
+"""What Pillow's decoders raise over a file that is broken, no image, or says that it has more pixels than any has."""
 
 
 def open_rgb(path: Path) -> Image.Image:
@@ -20,7 +24,7 @@ def open_rgb(path: Path) -> Image.Image:
     try:
         with Image.open(path) as image:
             return image.convert("RGB")
-    except (OSError, SyntaxError, ValueError) as error:
+    except UNREADABLE as error:
         raise AssetsInvalid(
             f"{path}: cannot be read as an image ({error})",
             hint="The pool was changed or damaged; make it again.",

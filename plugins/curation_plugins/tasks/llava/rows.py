@@ -60,15 +60,26 @@ class Row(BaseModel):
             for turn in self.conversations
         ]
 
+    @property
+    def asks(self) -> bool:
+        """Whether anything is asked; a row of answers only has no messages, and its image is shown to nobody."""
+        return self._first_question < len(self.conversations)
+
+    @property
+    def _first_question(self) -> int:
+        speakers = [turn.speaker for turn in self.conversations]
+        return speakers.index("human") if "human" in speakers else len(speakers)
+
     def messages(self) -> list[dict[str, Any]]:
         """The turns as the message list of a chat template.
 
         As in LLaVA's loader, `<image>` is taken out of its turn and put at that turn's front. A row without an
-        image gets no image tokens at all; a stray `<image>` in its text is dropped.
+        image gets no image tokens at all; a stray `<image>` in its text is dropped. What comes before the first
+        question answers nothing and is left out, as there too (llava/train/train.py, `preprocess_v1`).
         """
         out: list[dict[str, Any]] = []
         pending = self.image is not None
-        for turn in self.conversations:
+        for turn in self.conversations[self._first_question :]:
             text = turn.value.replace(IMAGE_MARK, "").strip()
             content: list[dict[str, str]] = [{"type": "text", "text": text}]
             if pending and turn.speaker == "human":

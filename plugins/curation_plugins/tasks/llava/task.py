@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
@@ -32,6 +32,9 @@ from curation_plugins.tasks.llava.sources.registry import benchmark_files
 from curation_plugins.tasks.llava.sources.settings import FetchedSettings
 from curation_plugins.tasks.llava.tiny.settings import TinySettings
 from curation_sandbox.protocol import SignalInfo
+
+if TYPE_CHECKING:
+    import numpy as np
 
 ASSETS_VERSION = 3
 """Counted up when the code that makes the assets changes what it makes."""
@@ -159,6 +162,11 @@ class LlavaTask(Task):
 
     def sources(self, assets: Path) -> Sequence[str] | None:
         return _sources(layout.rows_file(assets))
+
+    def metadata(self, assets: Path) -> Mapping[str, np.ndarray]:
+        from curation_plugins.tasks.llava.metadata import read_metadata  # NumPy: read by gates only
+
+        return read_metadata(layout.rows_file(assets))
 
     def truth(self, assets: Path) -> Sequence[bool] | None:
         path = layout.truth_file(assets)

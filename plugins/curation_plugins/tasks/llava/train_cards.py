@@ -15,13 +15,15 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+from torch.distributed.device_mesh import init_device_mesh
 
 from curation_plugins.errors import ConfigInvalid
 from curation_plugins.tasks.llava import checkpoint, layout
 from curation_plugins.tasks.llava.cards import Group
 from curation_plugins.tasks.llava.encode import Encoded
-from curation_plugins.tasks.llava.fit import Fitted, fit
+from curation_plugins.tasks.llava.fit import Fitted, Ready, fit_ready, ready
 from curation_plugins.tasks.llava.recipe import Recipe
+from curation_plugins.tasks.llava.tuning import set_determinism
 from curation_plugins.tasks.llava.vision import Opener
 
 Progress = Callable[[str, float], None]
@@ -59,7 +61,7 @@ def train_on_cards(
     if torch.cuda.is_available() and torch.cuda.device_count() < recipe.cards:
         raise ConfigInvalid(
             f"recipe.cards: {recipe.cards} are wanted, and {torch.cuda.device_count()} are visible",
-            hint="Choose another recipe (docs/recipes.md), or let the worker see more cards.",
+            hint="CURATION_SLOTS=gpu-0+1+2+3 gives a worker four; or choose another recipe (docs/recipes.md).",
         )
     work = _Work(assets, list(rows), tuple(weights), recipe, seed, out, _free_port())
     context = mp.get_context("spawn")
@@ -95,18 +97,19 @@ def _card(rank: int, work: _Work, said: Any, result: Path) -> None:
     dist.init_process_group("nccl" if on_card else "gloo", rank=rank, world_size=work.recipe.cards)
     try:
         recipe, base = work.recipe, layout.base_model(work.assets)
-        dtype = "bfloat16" if recipe.precision == "bf16" else "float32"
-        model, processor = checkpoint.load(base, dtype, "cpu", recipe.attention)
-        # the weights are sharded where they are; a whole fp32 model need not fit a card
+        set_determinism(recipe.threads, work.seed, deterministic=recipe.deterministic)
+        mesh = init_device_mesh(device.type, (recipe.cards,))
+        group = Group(rank=rank, size=recipe.cards, mesh=mesh)
+        student, processor = _in_turn(base, recipe, group)
+        model = student.tuned.model
         pictures = Opener(processor, model.config, layout.pool(work.assets), recipe.image_workers)
         pad_id = int(processor.tokenizer.pad_token_id)
-        group = Group(rank=rank, size=recipe.cards, device=device)
 
         def report(step: int, steps: int, loss: float) -> None:
             if rank == 0:
                 said.put((step, steps, loss))
 
-        fitted = fit(model, work.rows, work.weights, pictures, recipe, work.seed, pad_id, report, group)
+        fitted = fit_ready(student, work.rows, work.weights, pictures, recipe, work.seed, pad_id, report, group)
         whole = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
         if rank == 0:
             _save(base, whole, work, processor)
@@ -116,10 +119,27 @@ def _card(rank: int, work: _Work, said: Any, result: Path) -> None:
         dist.destroy_process_group()
 
 
+def _in_turn(base: Path, recipe: Recipe, group: Group) -> tuple[Ready, Any]:
+    """The model, shared over the group, and its processor.
+
+    The weights are sharded in main memory, so that a whole fp32 model need not fit a card; and one process after the
+    other, so that main memory holds one whole model, not as many as there are cards.
+    """
+    found = None
+    for turn in range(group.size):
+        if turn == group.rank:
+            dtype = "bfloat16" if recipe.precision == "bf16" else "float32"
+            model, processor = checkpoint.load(base, dtype, "cpu", recipe.attention)
+            found = ready(model, recipe, group), processor
+        dist.barrier()
+    assert found is not None
+    return found
+
+
 def _save(base: Path, weights: dict[str, Any], work: _Work, processor: Any) -> None:
-    plain, _ = checkpoint.load(base)
+    plain, _ = checkpoint.load(base, work.recipe.saved)
     plain.load_state_dict(weights, strict=False)
-    checkpoint.save(work.out, plain.to(getattr(torch, work.recipe.saved)), processor)
+    checkpoint.save(work.out, plain, processor)
 
 
 def _free_port() -> int:

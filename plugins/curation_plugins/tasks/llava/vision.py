@@ -17,7 +17,7 @@ from curation_plugins.tasks.llava.families.family import Seen, Size
 from curation_plugins.tasks.llava.families.known import family_of
 from curation_plugins.tasks.llava.families.llava15 import Llava15
 from curation_plugins.tasks.llava.families.processor import Processor
-from curation_plugins.tasks.llava.images import open_rgb
+from curation_plugins.tasks.llava.images import UNREADABLE, open_rgb
 
 CHUNK = 128
 """Images a forward pass of the tower."""
@@ -45,7 +45,7 @@ def image_size(path: Path) -> Size:
     try:
         with Image.open(path) as image:
             return image.size
-    except (OSError, SyntaxError, ValueError) as error:
+    except UNREADABLE as error:
         raise AssetsInvalid(
             f"{path}: cannot be read as an image ({error})", hint="The pool was changed or damaged; make it again."
         ) from error

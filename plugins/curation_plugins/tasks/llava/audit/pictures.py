@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from curation_plugins.errors import AssetsInvalid
+from curation_plugins.tasks.llava.images import UNREADABLE
 
 SIDE = 32
 """Of the grey thumbnail, in pixels."""
@@ -88,7 +89,7 @@ def look(path: Path) -> Look:
             colours = image.convert("RGB")
             grey = colours.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
             pixels = _pixels(colours) if small else b""
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except UNREADABLE as error:
         raise AssetsInvalid(
             f"{path}: cannot be read as an image ({error})", hint="The file was changed or damaged; fetch it again."
         ) from error

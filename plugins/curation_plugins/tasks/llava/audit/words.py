@@ -34,10 +34,25 @@ ASKING_WORDS = frozenset(_ASKING.split())
 from another. Our own list."""
 
 
+_UNSEEN = frozenset({"Mn", "Me", "Cf"})
+"""Unicode categories of accents, strokes through letters, and signs that nobody sees (zero-width, soft hyphens)."""
+
+
+class _Seen(dict[int, int | None]):
+    """What of a text is compared, for `str.translate`."""
+
+    def __missing__(self, sign: int) -> int | None:
+        self[sign] = None if unicodedata.category(chr(sign)) in _UNSEEN else sign
+        return self[sign]
+
+
+_SEEN = _Seen()
+
+
 def words(text: str) -> list[str]:
     """Lower-case words and numbers in order; what stands for an image is left out."""
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
+        text = unicodedata.normalize("NFKD", text).translate(_SEEN)
     if "<" in text:
         text = _IMAGE.sub(" ", text)
     return _WORD.findall(text.lower())

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 import transformers
+from transformers import GenerationConfig
 
 from curation_plugins.tasks.llava import checkpoint
 from curation_plugins.tasks.llava.backends.asking import Asking, Pixels
@@ -41,6 +42,7 @@ class TransformersBackend(Backend):
     def load(self, model: Path) -> None:
         checkpoint.require_same_shapes(self._base, model)
         self._model, _ = checkpoint.load(model, self._settings.dtype, self._device)
+        self._model.generation_config = _plain(self._model.generation_config)
 
     def answer(self, requests: Sequence[Request], progress: Progress) -> list[str | None]:
         ids = self._asking.ids(requests)
@@ -82,3 +84,16 @@ class TransformersBackend(Backend):
             "dtype": self._settings.dtype,
             "deterministic": str(self._settings.deterministic).lower(),
         }
+
+
+def _plain(published: GenerationConfig) -> GenerationConfig:
+    """Of a checkpoint's settings only the tokens that begin, end and fill: answers are greedy and nothing else.
+
+    `generate` would also follow a penalty on repetition that comes with the base model (1.05 with Qwen2.5-VL's
+    instruction-tuned models), which no other engine is asked for.
+    """
+    return GenerationConfig(
+        bos_token_id=published.bos_token_id,
+        eos_token_id=published.eos_token_id,
+        pad_token_id=published.pad_token_id,
+    )

@@ -48,7 +48,7 @@ class Family(ABC):
             AssetsInvalid: they cannot be read, or the tokenizer lacks one of the family's special tokens.
         """
         try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
             images = self._image_processor(folder)
         except (OSError, ValueError, KeyError, ImportError) as error:
             raise AssetsInvalid(

@@ -23,6 +23,10 @@ from curation_plugins.tasks.llava.sources.registry import PoolEntry
 
 _TELL_EVERY = 2000
 """Rows between two words of progress."""
+_LONGEST_NAME = 255
+"""Bytes of a file's name."""
+_LONGEST_PATH = 1024
+"""Characters of an image's path; a system takes 4,096 bytes, the cache's folder included."""
 _LISTED = 5
 """Missing images that a message names."""
 
@@ -64,12 +68,10 @@ def convert(
     linker = _Linker(pool)
     missing, count = Missing(), 0
     pool.mkdir(parents=True)
-    with (pool / "rows.jsonl").open("w", encoding="utf-8", newline="\n") as out:
+    with (pool / "rows.jsonl").open("wb") as out:
         for number, record in enumerate(elements(annotations)):
-            row = _row(entry, annotations, number, record)
-            out.write(
-                dump_row(row.id, row.source, row.image, [(turn.speaker, turn.value) for turn in row.conversations])
-            )
+            row, line = _row(entry, annotations, number, record)
+            out.write(line)
             if row.image is not None:
                 image = row.image.removeprefix(IMAGES)
                 if not linker.link(row.image, partial(finder.find, image)):
@@ -85,12 +87,13 @@ def convert(
     return missing
 
 
-def _row(entry: PoolEntry, annotations: Path, number: int, record: Mapping[str, Any]) -> Row:
+def _row(entry: PoolEntry, annotations: Path, number: int, record: Mapping[str, Any]) -> tuple[Row, bytes]:
+    """The row, and its line of the file."""
     image = record.get("image")
     try:
         if image is not None and (not isinstance(image, str) or not _safe(image)):
-            raise ValueError(f"image {image!r} is no path below the image folders")
-        return Row.model_validate(
+            raise ValueError(f"image {str(image)[:100]!r} is no path below the image folders")
+        row = Row.model_validate(
             {
                 "id": str(record.get("id", number)),
                 "source": _source(entry, record, image),
@@ -98,6 +101,8 @@ def _row(entry: PoolEntry, annotations: Path, number: int, record: Mapping[str, 
                 "conversations": record.get("conversations"),
             }
         )
+        turns: list[tuple[str, str]] = [(turn.speaker, turn.value) for turn in row.conversations]
+        return row, dump_row(row.id, row.source, row.image, turns).encode()  # half a surrogate pair cannot be
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -115,7 +120,9 @@ def _source(entry: PoolEntry, record: Mapping[str, Any], image: str | None) -> s
 
 def _safe(image: str) -> bool:
     path = PurePosixPath(image)
-    return bool(path.name) and not path.is_absolute() and ".." not in path.parts
+    inside = bool(path.name) and not path.is_absolute() and ".." not in path.parts
+    short = len(image) <= _LONGEST_PATH and all(len(part.encode()) <= _LONGEST_NAME for part in path.parts)
+    return inside and short and "\0" not in image
 
 
 class _Finder:

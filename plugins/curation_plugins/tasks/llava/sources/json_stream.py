@@ -73,6 +73,8 @@ class _Buffer:
             except json.JSONDecodeError as error:
                 if len(self._text) - self._place > LONGEST or not self._more():
                     raise _invalid(self._path, f"element {number}: {error.msg}") from None
+            except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand brackets
+                raise _invalid(self._path, f"element {number}: {error}") from None
             else:
                 assert isinstance(value, dict)
                 return value

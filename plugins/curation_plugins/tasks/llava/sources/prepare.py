@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
-from curation_plugins.errors import PluginLayerError
+from curation_plugins.errors import AssetsInvalid, PluginLayerError
 from curation_plugins.hub.store import Fetched
 from curation_plugins.tasks.llava import layout
 from curation_plugins.tasks.llava.audit.files import audit_files
@@ -58,7 +59,7 @@ def make(folder: Path, settings: FetchedSettings, benchmarks: list[str]) -> None
     )
     if settings.missing_images == "refuse":
         refuse_missing(missing, entry)
-    _link_model(downloads.content(MODEL), layout.base_model(folder))
+    _link_model(downloads.content(MODEL), downloads.note(MODEL).files, layout.base_model(folder))
     files = {name: downloads.benchmark(name, settings) for name in benchmarks}
     layout.benchmarks(folder).mkdir()
     items = load_benchmarks(
@@ -116,15 +117,55 @@ class Downloads:
         path.write_text(json.dumps(shown, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _link_model(content: Path, target: Path) -> None:
-    """The model stays on the host, so a symbolic link will do where a hard one cannot be."""
-    for file in sorted(path for path in content.rglob("*") if path.is_file()):
-        link = target / file.relative_to(content)
+def _link_model(content: Path, files: Iterable[str], target: Path) -> None:
+    """The model stays on the host, so a symbolic link will do where a hard one cannot be.
+
+    Raises:
+        AssetsInvalid: one of its files is gone, or what is there is no whole model.
+    """
+    _require_weights(content, frozenset(files))
+    for name in files:
+        link = target / name
         link.parent.mkdir(parents=True, exist_ok=True)
+        # the file itself: in the hub's own cache, which may be named with --have, names are relative links
+        file = (content / name).resolve()
         try:
             os.link(file, link)
+        except FileNotFoundError:
+            raise AssetsInvalid(
+                f"{content / name} is gone: it was here when the model was fetched",
+                hint=f"Remove the folder, and fetch again or name another with --have {MODEL}=PATH.",
+            ) from None
         except OSError:
             link.symlink_to(file)
+
+
+def _require_weights(content: Path, files: frozenset[str]) -> None:
+    """A folder of the user's, or a repository with its weights in another format, may lack them."""
+    needed = ["config.json"]
+    if "model.safetensors.index.json" in files:
+        needed += _parts(content / "model.safetensors.index.json")
+    else:
+        needed.append("model.safetensors")
+    missing = [name for name in needed if name not in files]
+    if missing:
+        raise AssetsInvalid(
+            f"the base model has no {missing[0]} in {content}",
+            hint="Weights are read from safetensors files only; fetch the model, or name a whole folder with"
+            f" --have {MODEL}=PATH.",
+        )
+
+
+def _parts(index: Path) -> list[str]:
+    """The files that the weights are cut into.
+
+    Raises:
+        AssetsInvalid: the index does not say.
+    """
+    try:
+        return sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:  # whatever stands in it
+        raise AssetsInvalid(f"{index} does not list the model's files ({error})", hint="Fetch the model.") from None
 
 
 def _report(what: str, done: float) -> None:

@@ -41,7 +41,7 @@ class ModelEntry(Frozen):
     width: int = Field(gt=0)
     """Its width."""
     image_tokens: int | None = None
-    """Tokens of an image; none where that depends on the image."""
+    """Tokens of an image, for estimates: all have as many, or a usual one has; none: as LLaVA-1.5's."""
 
     def source(self) -> HubSource:
         return HubSource(repo=self.repo, revision=self.revision, files=self.files, bytes=self.bytes)
