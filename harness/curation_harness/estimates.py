@@ -134,7 +134,7 @@ def checks(plan: Plan) -> Iterator[Check]:
 def _accelerators(plan: Plan, needs: Needs) -> Check:
     """Whether they are here, and seen by a worker: what a launch without them is refused for. Their memory is an
     estimate, and said here only."""
-    there, lacking = cards(), machine.lacking_cards(plan, needs)
+    there, lacking = cards(), machine.lacking_cards(plan.engine.name, needs)
     told = (
         f"{needs.cards} with about {format_size(needs.device_memory)} each; here: "
         + (", ".join(f"{card.name} ({format_size(card.memory)})" for card in there) or "none")

@@ -105,6 +105,7 @@ def finish(record: RunRecord, registry: Registry, cache: Path, watcher: Watcher)
 def measure_references(task: Task, registry: Registry, engine: str, cache: Path, watcher: Watcher) -> ReferenceTable:
     """Measure a task's reference selections; what was measured before is kept."""
     task.require_ready()
+    machine.require_cards(task, engine)
     assets = _files_of(task, cache, watcher)
     with _measuring(task, registry, engine, cache, assets) as trials:
         return ReferenceRunner(cache, trials, watcher.progress).run()
@@ -115,6 +116,7 @@ def measure_noise(
 ) -> Noise:
     """Measure how far one selection's score moves by itself; what was measured before is kept."""
     task.require_ready()
+    machine.require_cards(task, engine)
     assets = _files_of(task, cache, watcher)
     runner = NoiseRunner(cache, lambda: _measuring(task, registry, engine, cache, assets), watcher.progress)
     return runner.run(seeds, evaluations)

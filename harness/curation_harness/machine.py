@@ -14,9 +14,10 @@ import psutil
 from curation_harness.checkpoints import at_once
 from curation_harness.errors import OptionInvalid, RunFolderUnusable
 from curation_harness.plan import Plan
+from curation_harness.reproduction.runner import again_memory
 from curation_harness.sandboxed import socket_like
 from curation_plugins import assets as task_assets
-from curation_plugins.api import Needs
+from curation_plugins.api import Needs, Task
 from curation_plugins.engines.slots import SLOTS_VARIABLE, discover
 from curation_sandbox.errors import DiskFull, SocketPathTooLong
 from curation_sandbox.spec import format_size, parse_size
@@ -39,14 +40,17 @@ class Check:
 def checks(plan: Plan) -> tuple[Check, ...]:
     """What ``--dry-run`` tells."""
     limits, workers = plan.task.config.limits, plan.task.config.workers
-    memory = limits.memory + parse_size(workers.memory)
+    again = again_memory(limits) if plan.reproduces else 0
+    memory = limits.memory + max(again, parse_size(workers.memory))
     total = psutil.virtual_memory().total
     wanted, free = run_bytes(plan), free_bytes(plan.options.runs)
     return (
         Check(
             "memory",
             memory <= total,
-            f"agent and one worker may use {format_size(memory)} of {format_size(total)}",
+            f"agent and one worker (or its policy, run again) may use {format_size(memory)} of {format_size(total)}"
+            if plan.reproduces
+            else f"agent and one worker may use {format_size(memory)} of {format_size(total)}",
         ),
         Check(
             "disk", wanted <= free, f"volumes and models may use {format_size(wanted)} of {format_size(free)} free"
@@ -75,7 +79,7 @@ def require(plan: Plan) -> None:
     _try_writing(plan.options.runs, "a run", "Name a writable folder with --run-dir.")
     require_short(socket_like())
     require_cache(plan.options.cache)
-    _require_cards(plan)
+    require_cards(plan.task, plan.engine.name)
     limits = plan.task.config.limits
     if limits.cpus > _cpus():
         raise OptionInvalid(
@@ -100,20 +104,25 @@ def require_cache(folder: Path) -> None:
     _try_writing(folder, "the cache", "Name a writable folder in the variable CURATION_CACHE.")
 
 
-def _require_cards(plan: Plan) -> None:
-    needs = plan.task.needs()
-    if needs is None or (lacking := lacking_cards(plan, needs)) is None:
+def require_cards(task: Task, engine: str) -> None:
+    """Refuse work on a task whose training takes accelerators that this machine's engine has not.
+
+    Raises:
+        OptionInvalid
+    """
+    needs = task.needs()
+    if needs is None or (lacking := lacking_cards(engine, needs)) is None:
         return
     raise OptionInvalid(
-        f"task {plan.task.name} {lacking}",
+        f"task {task.name} {lacking}",
         hint=f"CUDA_VISIBLE_DEVICES and {SLOTS_VARIABLE} say which may be used (docs/plugins.md, Slots);"
-        " `--dry-run` shows what the task takes.",
+        " `harness launch --dry-run` shows what the task takes.",
     )
 
 
-def lacking_cards(plan: Plan, needs: Needs) -> str | None:
+def lacking_cards(engine: str, needs: Needs) -> str | None:
     """What a worker of this machine's engine lacks of the accelerators that the task needs; none if nothing."""
-    if plan.engine.name != "local" or needs.train_flop + needs.evaluate_flop < PROCESSORS_DO:
+    if engine != "local" or needs.train_flop + needs.evaluate_flop < PROCESSORS_DO:
         return None
     seen = max(slot.cards for slot in discover())
     if seen >= needs.cards:

@@ -178,6 +178,16 @@ def test_a_machine_without_the_cards_a_task_needs_is_refused(registry: Registry,
     require("cpu-0", f"assets.model={json.dumps({**small, 'layers': 1, 'width': 8})}")
 
 
+@pytest.mark.parametrize("command", ["references", "noise"])
+def test_measuring_on_a_machine_without_the_cards_is_refused_before_anything_is_made(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("CURATION_SLOTS", "cpu-0")
+    told = cli(command, "llava", "--set", "benchmarks=[MMStar]")
+    assert told.code == 2 and "needs 1 accelerator(s), and a worker here sees none" in told.err
+    assert not (cli.cache / "assets").exists()
+
+
 def test_a_cache_that_cannot_be_written_is_told(cli: Cli, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     (cli.cache.parent / "file").write_text("no folder")
     monkeypatch.setenv("CURATION_CACHE", str(cli.cache.parent / "file"))
