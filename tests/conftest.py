@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from curation_harness import plan as plans
 from curation_harness.plan import LaunchOptions
 from curation_harness.record.models import ImageUsed, ReferenceTable
 from curation_harness.record.store import RunRecord
+from curation_harness.reproduction.runner import PolicyRunner
 from curation_harness.run import Parts, RunLoop
 from curation_harness.watcher import Watcher
 from curation_plugins import assets as task_assets
@@ -57,10 +59,20 @@ def probe_record(
     overrides: Sequence[str] = (),
     references: ReferenceTable | None = None,
     run_id: str = "probe-run",
+    *,
+    scaffold: str = "open",
+    reproduce_policy: bool = False,
 ) -> RunRecord:
     """A fresh record of a run on the test task, as ``launch`` makes it, without an engine or an image."""
     options = LaunchOptions(
-        task="probe", agent="nop", scaffold="open", runs=runs, cache=cache, run_id=run_id, overrides=overrides
+        task="probe",
+        agent="nop",
+        scaffold=scaffold,
+        runs=runs,
+        cache=cache,
+        run_id=run_id,
+        overrides=overrides,
+        reproduce_policy=reproduce_policy,
     )
     plan = plans.make(options, registry)
     assets = task_assets.ensure(cache, plan.task, lambda what, done: None)
@@ -79,7 +91,7 @@ def parts_of(record: RunRecord, registry: Registry, cache: Path) -> Parts:
     return Parts(
         record=record,
         task=task,
-        scaffold=registry.scaffolds.get("open"),
+        scaffold=registry.scaffolds.get(record.spec.scaffold.name),
         engine=registry.engines.get("local"),
         assets=task_assets.ensure(cache, task, lambda what, done: None),
         cache=record.folder.parent.parent / "cache",  # of this test alone: signals are kept in it by content
@@ -92,9 +104,30 @@ def open_loop(tmp_path: Path, cache: Path, registry: Registry) -> Callable[..., 
     """``with open_loop("budgets.iterations=2") as loop``: a run loop with real workers, no container."""
 
     @contextmanager
-    def opened(*overrides: str, references: ReferenceTable | None = None) -> Iterator[RunLoop]:
-        record = probe_record(tmp_path / "runs", cache, registry, overrides, references)
-        with RunLoop(parts_of(record, registry, cache)) as loop:
+    def opened(
+        *overrides: str,
+        references: ReferenceTable | None = None,
+        scaffold: str = "open",
+        policies: Callable[[Path], PolicyRunner] | None = None,
+        record: RunRecord | None = None,
+    ) -> Iterator[RunLoop]:
+        """Args:
+        policies: makes, from the pool's folder, what runs submitted policies again; none: they are not run.
+        record: to go on with, instead of a new one.
+        """
+        record = record or probe_record(
+            tmp_path / "runs",
+            cache,
+            registry,
+            overrides,
+            references,
+            scaffold=scaffold,
+            reproduce_policy=policies is not None,
+        )
+        parts = parts_of(record, registry, cache)
+        if policies is not None:
+            parts = replace(parts, policies=policies(parts.assets / "pool"))
+        with RunLoop(parts) as loop:
             yield loop
 
     return opened

@@ -65,8 +65,10 @@ def describe(options: LaunchOptions, registry: Registry) -> Description:
         },
         "model": plan.model.model_dump(mode="json") if plan.model else None,
         "scaffold": {"name": plan.scaffold.name, "version": plan.scaffold.version},
+        "reproduce_policy": plan.reproduces,
         "engine": plan.engine.name,
         "seeds": seeds.of_run(options.seed, plan.task.config.headline.seeds).model_dump(),
+        "recipe": dict(plan.task.applied_recipe()),
         "recipe_digest": provenance.recipe_digest(plan.task),
         "assets": {
             "folder": str(assets),
@@ -123,7 +125,8 @@ def _lines(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if model := plan["model"]:
         small = f", small jobs {model['small']}" if model["small"] != model["name"] else ""
         yield "model", f"{model['provider']}: {model['name']}{small} ({model['wire']} API, {model['base_url']})"
-    yield "scaffold", f"{plan['scaffold']['name']} (version {plan['scaffold']['version']})"
+    again = "; policies are run again" if plan["reproduce_policy"] else ""
+    yield "scaffold", f"{plan['scaffold']['name']} (version {plan['scaffold']['version']}){again}"
     yield "engine", plan["engine"]
     yield "task's files", f"{plan['assets']['folder']} ({'there' if plan['assets']['made'] else 'to be made first'})"
     headline = ", ".join(str(seed) for seed in drawn["headline"])
@@ -133,7 +136,7 @@ def _lines(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "container", _pairs(task["limits"])
     yield "worker", _pairs(task["workers"])
     yield "benchmarks", ", ".join(task["benchmarks"])
-    yield "recipe", _pairs(task["recipe"])
+    yield "recipe", _pairs(plan["recipe"])
     if task["evaluation"]:
         yield "evaluation", _pairs(task["evaluation"])
     for piece in plan["assets"]["downloads"]:
@@ -156,6 +159,10 @@ def _pairs(values: Mapping[str, Any]) -> str:
 def _value(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return f"({_pairs(value)})"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_value(key, one) for one in value)}]"
     if key in _BYTES and isinstance(value, int):
         return format_size(value)
     return f"{value:g}" if isinstance(value, float) else str(value)

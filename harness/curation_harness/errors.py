@@ -12,7 +12,8 @@ CurationError (curation_sandbox.errors)
      ├─ ReferencesInvalid     48  a reference table does not belong to this task
      ├─ RerunDiffers          49  `harness rerun`: a score or a submission differs
      ├─ KeyMissing            50  no key for the model's provider, or one that cannot be used
-     └─ ModelUnknown          51  the provider has no such model
+     ├─ ModelUnknown          51  the provider has no such model
+     └─ ReproductionFailed    52  the host could not run a policy again; no fault of the policy
 
 """
 
@@ -70,3 +71,7 @@ class KeyMissing(HarnessError):
 
 class ModelUnknown(HarnessError):
     exit_code = 51
+
+
+class ReproductionFailed(HarnessError):
+    exit_code = 52

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from curation_harness.machine import Check
 from curation_harness.plan import Plan
 from curation_plugins import assets as task_assets
 from curation_plugins.api import Needs
+from curation_plugins.hub.store import ROOM
 from curation_sandbox.spec import format_size
 
 PEAKS: Final = {"B200": 2.25e15, "H200": 9.89e14, "H100": 9.89e14, "A100": 3.12e14, "L40S": 3.62e14}
@@ -57,11 +59,11 @@ def of(plan: Plan) -> dict[str, Any] | None:
         _seconds(needs.evaluate_flop, peak, EVALUATION),
     )
     trials = config.budgets.iterations + config.headline.seeds
-    sizes = [piece.bytes for piece in fetch.pieces(plan.task, plan.options.cache)]
+    room = fetch.room(plan.task, plan.options.cache)
     return {
         "disk_bytes": needs.disk,
-        "sizes_unknown": sizes.count(None),
-        "disk_left_bytes": _left(plan, needs),
+        "sizes_unknown": room.unknown,
+        "disk_left_bytes": room.total,
         "run_disk_bytes": machine.run_bytes(plan),
         "host_memory_bytes": needs.host_memory,
         "cards": needs.cards,
@@ -117,11 +119,9 @@ def checks(plan: Plan) -> Iterator[Check]:
         made or not missing,
         "are here"
         if made or not missing
-        else f"{len(missing)} of {len(pieces)} are missing; `harness fetch {plan.task.name}` brings them",
+        else f"{len(missing)} of {len(pieces)} are missing; `{_fetch_command(plan)}` brings them",
     )
-    left, free = _left(plan, needs), machine.free_bytes(plan.options.cache)
-    both = left + (machine.run_bytes(plan) if _same_disk(plan.options.cache, plan.options.runs) else 0)
-    yield Check("disk for files", both <= free, f"may use {format_size(both)} of {format_size(free)} free")
+    yield _disk(plan)
     limit = plan.task.config.workers.memory
     yield Check(
         "worker's memory",
@@ -129,6 +129,25 @@ def checks(plan: Plan) -> Iterator[Check]:
         f"needs about {format_size(needs.host_memory)}, and workers.memory is {format_size(limit)}",
     )
     yield _accelerators(plan, needs)
+
+
+def _fetch_command(plan: Plan) -> str:
+    """With the settings that were given: another pool or model is other files."""
+    given = [word for text in plan.options.overrides for word in ("--set", text)]
+    return shlex.join(["harness", "fetch", plan.task.name, *given])
+
+
+def _disk(plan: Plan) -> Check:
+    """The task's files, and the run too where it lies on the same disk."""
+    left, free = fetch.room(plan.task, plan.options.cache), machine.free_bytes(plan.options.cache)
+    run = machine.run_bytes(plan) if _same_disk(plan.options.cache, plan.options.runs) else 0
+    what = "disk, files and run" if run else "disk, files"
+    parts = f" ({format_size(left.total)} for the task's files, {format_size(run)} for the run)" if run else ""
+    holds = left.total + run + (ROOM if left.total else 0) <= free
+    kept = f", of which {format_size(ROOM)} is kept free" if left.total else ""
+    return Check(
+        what, holds, f"may use {format_size(left.total + run)}{parts} of {format_size(free)} free{kept}"
+    )
 
 
 def _accelerators(plan: Plan, needs: Needs) -> Check:
@@ -143,15 +162,19 @@ def _accelerators(plan: Plan, needs: Needs) -> Check:
     if not there and lacking is None:
         return Check("accelerators", True, f"{told}; processors will do")
     enough = [card for card in there if card.memory >= needs.device_memory]
-    return Check("accelerators", lacking is None and len(enough) >= needs.cards, told)
+    holds = lacking is None and len(enough) >= needs.cards
+    return Check("accelerators", holds, told if holds else f"{told}. {_what_to_do(needs)}")
 
 
-def _left(plan: Plan, needs: Needs) -> int:
-    """Bytes of the task's files that are still to come."""
-    if task_assets.folder(plan.options.cache, plan.task).is_dir():
-        return 0
-    here = sum(piece.bytes or 0 for piece in fetch.pieces(plan.task, plan.options.cache) if piece.here is not None)
-    return max(0, needs.disk - here)
+def _what_to_do(needs: Needs) -> str:
+    size = "one card" if needs.cards == 1 else f"{needs.cards} cards"
+    told = f"Use a machine with {size} of {format_size(needs.device_memory)} or more"
+    if not needs.instead:
+        return f"{told}."
+    others = "; ".join(
+        f"--set {one.setting} ({one.cards} × {format_size(one.device_memory)}: {one.what})" for one in needs.instead
+    )
+    return f"{told}, or another recipe, whose scores compare with its own only: {others}."
 
 
 def _same_disk(one: Path, other: Path) -> bool:

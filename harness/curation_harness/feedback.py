@@ -27,26 +27,34 @@ def compose(
         public: its public scores.
         earlier: (attempt, public mean) of the scored attempts before it.
     """
-    best_attempt, best_mean = max([*earlier, (n, public.mean)], key=lambda pair: (pair[1], -pair[0]))
     noise = floor(references)
     digits = rules.digits
+    step = noise if rules.coarse else None
+    mean = _stepped(public.mean, step)
+    earlier = [(attempt, _stepped(value, step)) for attempt, value in earlier]
+    best_attempt, best_mean = max([*earlier, (n, mean)], key=lambda pair: (pair[1], -pair[0]))
     return Feedback(
-        mean=round(public.mean, digits),
+        mean=round(mean, digits),
         stderr=round(public.stderr, digits),
         n=public.n,
-        by_benchmark={name: _rounded(score, digits) for name, score in public.by_benchmark.items()}
+        by_benchmark={name: _rounded(score, step, digits) for name, score in public.by_benchmark.items()}
         if rules.by_benchmark
         else None,
         references=_told(references, digits),
         noise_floor=None if noise is None else round(noise, digits),
         best_so_far=round(best_mean, digits),
         best_attempt=best_attempt,
-        message=_message(n, public.mean, earlier, noise),
+        message=_message(n, mean, earlier, noise),
     )
 
 
-def _rounded(score: Score, digits: int) -> Score:
-    return Score(mean=round(score.mean, digits), stderr=round(score.stderr, digits), n=score.n)
+def _stepped(value: float, step: float | None) -> float:
+    """The nearest whole multiple of ``step``; none: the value itself."""
+    return round(value / step) * step if step else value
+
+
+def _rounded(score: Score, step: float | None, digits: int) -> Score:
+    return Score(mean=round(_stepped(score.mean, step), digits), stderr=round(score.stderr, digits), n=score.n)
 
 
 def _told(table: ReferenceTable | None, digits: int) -> tuple[ReferenceScore, ...]:

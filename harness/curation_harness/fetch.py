@@ -14,9 +14,10 @@ from curation_harness.errors import OptionInvalid
 from curation_harness.watcher import Watcher
 from curation_plugins import assets as task_assets
 from curation_plugins.api import Task
-from curation_plugins.hub.store import Meter, Store, require_room, total_bytes
+from curation_plugins.hub.store import Meter, Store, require_room
 from curation_plugins.hub.wanted import Want
 from curation_sandbox import __version__
+from curation_sandbox.spec import format_size
 
 TIMEOUT = httpx.Timeout(60.0, connect=20.0)
 """Seconds without a byte after which a connection counts as broken, and is begun anew where it stopped."""
@@ -32,6 +33,8 @@ class Piece:
     bytes: int | None
     """What it takes, or about what it will."""
     revision: str | None
+    own: Path | None = None
+    """The user's path that stands for it, which may be gone."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -42,6 +45,7 @@ class Piece:
             "revision": self.revision,
             "bytes": self.bytes,
             "here": str(self.here) if self.here else None,
+            "own": str(self.own) if self.own else None,
         }
 
 
@@ -52,16 +56,17 @@ def pieces(task: Task, cache: Path) -> list[Piece]:
     for want in task.downloads():
         known, here = store.fetched(want), store.content(want)
         came = sum(note.size for note in known.files.values()) if known is not None and here is not None else 0
-        out.append(Piece(want, here, came or want.source.bytes, known.revision if known else None))
+        own = Path(known.own) if known is not None and known.own else None
+        out.append(Piece(want, here, came or want.source.bytes, known.revision if known else None, own))
     return out
 
 
 def adopt(task: Task, wanted: Sequence[Want], cache: Path, given: Sequence[str]) -> None:
-    """Takes ``NAME=PATH`` of the user's for things the task wants.
+    """Takes ``NAME=PATH`` of the user's for things the task wants; ``NAME=`` undoes it.
 
     Raises:
         OptionInvalid: not of that form, or the task wants nothing of that name.
-        ConfigInvalid, DownloadDamaged: the path is not what is wanted.
+        ConfigInvalid, AssetsInvalid, DownloadDamaged: the path is not what is wanted, or there is nothing to undo.
     """
     wants = {want.name: want for want in wanted}
     if given:
@@ -71,9 +76,59 @@ def adopt(task: Task, wanted: Sequence[Want], cache: Path, given: Sequence[str])
         if not equals or name not in wants:
             raise OptionInvalid(
                 f"--have {text!r}: task {task.name} wants nothing of that name" if equals else f"--have {text!r}",
-                hint=f"NAME=PATH, with one of: {', '.join(wants) or 'nothing is fetched for this task'}.",
+                hint=f"NAME=PATH (NAME= undoes it), with one of: {', '.join(wants) or 'nothing is fetched for this task'}.",
             )
-        Store(cache).adopt(wants[name], Path(path).expanduser())
+        if path:
+            Store(cache).adopt(wants[name], Path(path).expanduser())
+        else:
+            Store(cache).disown(wants[name])
+
+
+@dataclass(frozen=True)
+class Room:
+    """Disk that a task's files still take, bytes, as far as sizes are known; at a time, so that an archive that is
+    removed once it was unpacked is counted once more than its members only while that goes on."""
+
+    download: int
+    unpack: int
+    """The largest archive's members, beside that archive."""
+    rows: int
+    """What the task writes itself."""
+    unknown: int
+    """So many of what is missing have a size that only their servers know."""
+
+    @property
+    def total(self) -> int:
+        return self.download + self.unpack + self.rows
+
+    def in_words(self) -> str:
+        parts = ((self.download, "to download"), (self.unpack, "to unpack"), (self.rows, "for rows"))
+        said = ", ".join(f"{format_size(size)} {what}" for size, what in parts if size)
+        more = f"{self.unknown} thing(s) of unknown size come on top" if self.unknown else ""
+        return "; ".join(part for part in (said, more) if part)
+
+
+def room(task: Task, cache: Path) -> Room:
+    """What is still to come of a task's files; nothing once they are made."""
+    if (task_assets.folder(cache, task) / task_assets.MANIFEST).exists():
+        return Room(0, 0, 0, 0)
+    store, wants, needs = Store(cache), task.downloads(), task.needs()
+    missing = store.missing(wants)
+    sizes, archives = _sizes(wants), _largest_archive(wants)
+    return Room(
+        download=max(0, sum(_sizes(missing)) - sum(map(store.came, missing))),
+        unpack=_largest_archive(missing),
+        rows=0 if needs is None else max(0, needs.disk - sum(sizes) - archives),
+        unknown=sum(want.source.bytes is None for want in missing),
+    )
+
+
+def _sizes(wants: Sequence[Want]) -> list[int]:
+    return [want.source.bytes or 0 for want in wants]
+
+
+def _largest_archive(wants: Sequence[Want]) -> int:
+    return max(_sizes([want for want in wants if want.unpack]), default=0)
 
 
 def fetch(task: Task, cache: Path, meter: Meter) -> None:
@@ -90,7 +145,8 @@ def fetch(task: Task, cache: Path, meter: Meter) -> None:
     if not missing or (task_assets.folder(cache, task) / task_assets.MANIFEST).exists():
         return
     # all of it at once, before hours are spent on the first; each is asked for again with its true size
-    require_room(store.root, total_bytes(missing)[0], f"what task {task.name} is made of")
+    left = room(task, cache)
+    require_room(store.root, left.total, f"task {task.name}", left.in_words())
     bring(store, missing, meter)
 
 

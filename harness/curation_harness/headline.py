@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +39,7 @@ class HeadlineRunner:
         record.events.append("headline-started", attempt=winner.n)
         seeds = record.spec.seeds.headline
         scored = tuple(self._seed(winner.n, k, seed) for k, seed in enumerate(seeds, start=1))
-        headline = compose(record, winner.n, scored)
+        headline = compose(record, winner.n, scored, self.trials.task.graded())
         record.write_headline(headline)
         return headline
 
@@ -69,19 +70,23 @@ class HeadlineRunner:
         return scores
 
 
-def compose(record: RunRecord, attempt: int, seeds: tuple[SeedScores, ...]) -> Headline:
-    """The headline from its seeds' scores and item results."""
+def compose(record: RunRecord, attempt: int, seeds: tuple[SeedScores, ...], graded: Collection[str] = ()) -> Headline:
+    """The headline from its seeds' scores and item results.
+
+    Args:
+        graded: benchmarks whose scores are a judge's opinion.
+    """
     return Headline(
         attempt=attempt,
         seeds=seeds,
         sealed=over_seeds([seed.sealed for seed in seeds]),
         public=over_seeds([seed.public for seed in seeds]),
         all_items=over_seeds([seed.all_items for seed in seeds]),
-        analysis=_analysis(record, attempt, len(seeds)),
+        analysis=_analysis(record, attempt, len(seeds), graded),
     )
 
 
-def _analysis(record: RunRecord, attempt: int, seeds: int) -> Analysis | None:
+def _analysis(record: RunRecord, attempt: int, seeds: int, graded: Collection[str]) -> Analysis | None:
     table = record.references()
     if table is None or table.sums is None:
         return None
@@ -94,7 +99,7 @@ def _analysis(record: RunRecord, attempt: int, seeds: int) -> Analysis | None:
     ]
     chosen = tally(read_items(record.attempt_folder(attempt) / "items-public.jsonl", benchmarks))
     scored = sum(result.public is not None for result in record.results())
-    return analyse(headline, chosen, scored, table.sums)
+    return analyse(headline, chosen, scored, table.sums, graded=graded)
 
 
 def _items_folder(record: RunRecord, attempt: int, k: int) -> Path:

@@ -70,6 +70,8 @@ class LaunchOptions:
     base_url: str | None = None
     prices: Sequence[str] = ()
     """``NAME=INPUT/OUTPUT[/CACHED]``."""
+    reproduce_policy: bool = False
+    """Whether submitted policies are run again even where the scaffold does not ask for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +107,13 @@ class Plan:
         )
 
     def prompt(self) -> str:
-        return prompt.compose(self.task, self.scaffold, seeds.derive(self.options.seed, "agent"))
+        seed = seeds.derive(self.options.seed, "agent")
+        return prompt.compose(self.task, self.scaffold, seed, reproduces=self.reproduces)
+
+    @property
+    def reproduces(self) -> bool:
+        """Whether the host runs submitted policies again."""
+        return self.scaffold.reproduces or self.options.reproduce_policy
 
     def agent_launch(self, assets: Path) -> AgentLaunch:
         """How the agent is started; checks its options."""
@@ -183,7 +191,6 @@ def run_spec(plan: Plan, launch: AgentLaunch, image: ImageUsed, assets: Path) ->
     options, task, registry = plan.options, plan.task, plan.registry
     task_from = registry.tasks.provider(task.name)
     agent_from = registry.agents.provider(plan.agent.name)
-    rules = plan.scaffold.rules(task)
     return RunSpec(
         format=FORMAT,
         run_id=plan.run_id,
@@ -206,7 +213,7 @@ def run_spec(plan: Plan, launch: AgentLaunch, image: ImageUsed, assets: Path) ->
         scaffold=ScaffoldUsed(
             name=plan.scaffold.name,
             version=plan.scaffold.version,
-            digest=hashlib.sha256(rules.encode()).hexdigest(),
+            digest=plan.scaffold.digest(task),
             distribution=registry.scaffolds.provider(plan.scaffold.name).distribution,
         ),
         engine=plan.engine.name,
@@ -219,6 +226,7 @@ def run_spec(plan: Plan, launch: AgentLaunch, image: ImageUsed, assets: Path) ->
         packages=provenance.packages(),
         hardware=provenance.hardware(),
         published=task.published(),
+        reproduce_policy=plan.reproduces,
         audit=task.audited(assets),
     )
 

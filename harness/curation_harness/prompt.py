@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from curation_harness.rules import rules
 from curation_plugins.api import Scaffold, Task
 
 _TEXT: Final = """\
@@ -45,8 +46,12 @@ left to try. The best attempt counts.
 """
 
 
-def compose(task: Task, scaffold: Scaffold, seed: int) -> str:
-    """The whole prompt, as Markdown. The same task, scaffold and seed give the same text."""
+def compose(task: Task, scaffold: Scaffold, seed: int, *, reproduces: bool = False) -> str:
+    """The whole prompt, as Markdown. The same arguments give the same text.
+
+    Args:
+        reproduces: whether the host runs submitted policies again.
+    """
     config = task.config
     return _TEXT.format(
         memory=_size(config.limits.memory),
@@ -56,7 +61,7 @@ def compose(task: Task, scaffold: Scaffold, seed: int) -> str:
         seed=seed,
         title=config.title,
         brief=_lowered(task.brief()),
-        rules=_lowered(scaffold.rules(task)),
+        rules=_lowered(rules(task, scaffold, seed, reproduces=reproduces)),
     )
 
 

@@ -64,6 +64,11 @@ def plan_of(spec: RunSpec, registry: Registry, task: Task, runs: Path) -> Plan:
             f" {spec.scaffold.version}",
             hint="`harness finish` scores the run without running the agent again.",
         )
+    if scaffold.digest(task) != spec.scaffold.digest:
+        raise HarnessError(
+            f"scaffold {scaffold.name} is another one here than in run {spec.run_id}: rules, cards or gate differ",
+            hint="`harness finish` scores the run without running the agent again.",
+        )
     agent = registry.agents.get(spec.agent.name)
     options = LaunchOptions(
         task=spec.task.name,
@@ -76,6 +81,7 @@ def plan_of(spec: RunSpec, registry: Registry, task: Task, runs: Path) -> Plan:
         run_id=spec.run_id,
         agent_dir=Path(spec.agent.agent_dir) if spec.agent.agent_dir else None,
         agent_arg=spec.agent.agent_arg,
+        reproduce_policy=spec.reproduce_policy,
     )
     return Plan(
         run_id=spec.run_id,

@@ -96,10 +96,23 @@ def import_table(
 
 
 def _read_table(path: Path) -> ReferenceTable:
-    """A table whose sums can be used: what is wrong with them must not be found out when a run is over."""
+    """A table that can be used: what is wrong with it must not be found out when a run is over.
+
+    Raises:
+        RecordInvalid: it is no table.
+        ReferencesInvalid: a reference has no seeds, or its sums do not fit.
+    """
     table = read(path, ReferenceTable)
+    seeds_of = {arm.name: len(arm.seeds) for arm in table.arms}
+    wrong = "" if seeds_of else "lists no reference"
+    if 0 in seeds_of.values() or len(seeds_of) != len(table.arms):
+        wrong = "lists a reference twice or without seeds"
     if table.sums is not None:
         unpack(table.sums)
+        if {name: len(columns) for name, columns in table.sums.values.items()} != seeds_of:
+            wrong = "holds sums of other references or seeds than it lists"
+    if wrong:
+        raise ReferencesInvalid(f"{path} {wrong}", hint="The table was changed or damaged: export it again.")
     return table
 
 
@@ -138,11 +151,15 @@ class ReferenceRunner:
         """Measure what is missing and write the table.
 
         Raises:
+            ReferencesInvalid: the task knows no such reference; nothing was measured.
             WorkFailed: we failed; finished measurements stay.
         """
-        for name, count in self.trials.task.config.references.items():
-            for k in range(count):
-                self.measure(name, k, count)
+        wanted = self.trials.task.config.references
+        for name in wanted:
+            self.selection(name, seeds.of_reference(name, 0))
+        every = [(name, k, count) for name, count in wanted.items() for k in range(count)]
+        for number, (name, k, count) in enumerate(every, start=1):
+            self.measure(name, k, count, f"{number} of {len(every)}: ")
         return self.write_table()
 
     def write_table(self) -> ReferenceTable:
@@ -186,8 +203,11 @@ class ReferenceRunner:
             for half in HALVES
         }
 
-    def measure(self, name: str, k: int, count: int) -> ReferenceSeed:
+    def measure(self, name: str, k: int, count: int, overall: str = "") -> ReferenceSeed:
         """The reference's k-th seed, measured now if it was not before.
+
+        Args:
+            overall: put before what is told of the progress.
 
         Raises:
             WorkFailed: we failed.
@@ -199,7 +219,7 @@ class ReferenceRunner:
         place.mkdir(parents=True, exist_ok=True)
 
         def tell(what: str, done: float) -> None:
-            self.progress(f"{name}, seed {k + 1} of {count}: {what}", done)
+            self.progress(f"{overall}{name}, seed {k + 1} of {count}: {what}", done)
 
         measured = self._trial(name, k, place, tell)
         files.write_model(place / "scores.json", measured)

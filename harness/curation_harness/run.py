@@ -21,10 +21,16 @@ from curation_harness.checkpoints import KeptModels
 from curation_harness.clock import AgentClock
 from curation_harness.handler import RunHandler
 from curation_harness.headline import HeadlineRunner
+from curation_harness.intake import Intake
+from curation_harness.methods_desk import MethodsDesk
 from curation_harness.record.exchanges import ExchangeLog, call_event
 from curation_harness.record.models import Headline, RunStatus
 from curation_harness.record.state import ledger
 from curation_harness.record.store import RunRecord
+from curation_harness.reproduction.history import HistoryFolder
+from curation_harness.reproduction.reproducer import Reproducer
+from curation_harness.reproduction.runner import ContainerRunner, PolicyRunner
+from curation_harness.reproduction.trials import TrialDesk
 from curation_harness.sandboxed import AgentBox
 from curation_harness.seat import Seat
 from curation_harness.signals import SignalDesk
@@ -53,6 +59,8 @@ class Parts:
     watcher: Watcher
     replayed: RunRecord | None = None
     """In a replay: the recorded run, whose results are given instead of training and scoring."""
+    policies: PolicyRunner | None = None
+    """Runs submitted policies again; none: in containers of the run's image."""
 
 
 class RunLoop:
@@ -155,6 +163,7 @@ class RunLoop:
         """Put right what a killed process left: half-made folders, an acceptance without its event."""
         for torn in self.record.folder.glob("attempts/*/.trial-*"):
             shutil.rmtree(torn, ignore_errors=True)
+        shutil.rmtree(self.record.folder / "policies", ignore_errors=True)
         KeptModels(self.record).settle()
         known = {event.data["n"] for event in self.record.events.of("accepted")}
         for submission in self.record.submissions():
@@ -200,15 +209,14 @@ class RunLoop:
     def _make_handler(self) -> RunHandler:
         parts, record = self.parts, self.record
         self.attempts = self._attempts()
-        signals = SignalDesk(
-            record=record,
+        given = HistoryFolder(record, lambda: self.handler.history())
+        reproducer = Reproducer(
             task=parts.task,
             assets=parts.assets,
-            session=self.session,
-            work=self.work,
-            cache=parts.cache,
-            progress=parts.watcher.progress,
-            over=self._nobody_waits,
+            history=given,
+            runner=parts.policies or self._policies(),
+            seed=record.spec.seeds.agent,
+            scratch=record.folder / "policies",
         )
         return RunHandler(
             record=record,
@@ -217,11 +225,45 @@ class RunLoop:
             assets=parts.assets,
             clock=self.clock,
             work=self.work,
-            attempts=self.attempts,
-            signals=signals,
+            intake=Intake(
+                record=record,
+                plugin=parts.task,
+                scaffold=parts.scaffold,
+                assets=parts.assets,
+                work=self.work,
+                reproducer=reproducer,
+                over=self._nobody_waits,
+                begin=self._begin,
+            ),
+            signals=self._signals(given),
+            cards=MethodsDesk(record, parts.scaffold),
+            trials=TrialDesk(record, reproducer, self.work, self._nobody_waits),
+            given=given,
             over=self._nobody_waits,
             on_done=self._on_done,
         )
+
+    def _signals(self, given: HistoryFolder) -> SignalDesk:
+        parts = self.parts
+        return SignalDesk(
+            record=self.record,
+            task=parts.task,
+            assets=parts.assets,
+            session=self.session,
+            work=self.work,
+            cache=parts.cache,
+            progress=parts.watcher.progress,
+            over=self._nobody_waits,
+            given=given,
+        )
+
+    def _policies(self) -> ContainerRunner:
+        spec = self.record.spec
+        return ContainerRunner(spec.run_id, spec.image.digest, self.parts.assets / "pool", spec.task.limits)
+
+    def _begin(self, n: int) -> None:
+        self.handler.attempt_state(n, "queued")
+        self._queue_attempt(n)
 
     def _nobody_waits(self) -> bool:
         """Whether the agent's part is over."""

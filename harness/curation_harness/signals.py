@@ -11,6 +11,7 @@ from pathlib import Path
 from curation_harness.checkpoints import KeptModels
 from curation_harness.record.state import ledger
 from curation_harness.record.store import RunRecord
+from curation_harness.reproduction.history import HistoryFolder
 from curation_harness.signal_shards import Shelf, measured, shards, shelf_of
 from curation_harness.work import HostWork
 from curation_plugins import assets as task_assets
@@ -53,6 +54,8 @@ class SignalDesk:
     progress: Progress
     over: Callable[[], bool] = lambda: False
     """Whether nobody waits for an answer any more: no further shard is begun then."""
+    given: HistoryFolder | None = None
+    """Where what was measured for the agent is kept for its policies."""
     _views: dict[str, SignalView] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -191,6 +194,8 @@ class SignalDesk:
 
     def _ready(self, key: str, asked: Question, values: Sequence[float | tuple[float, ...] | None]) -> SignalView:
         rows = asked.rows[: len(values)]
+        if self.given is not None:  # before the agent has them: it may hand in at once what rests on them
+            self.given.add_signal(asked.info.name, asked.attempt, rows, values)
         return SignalView(
             id=key,
             name=asked.info.name,

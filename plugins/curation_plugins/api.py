@@ -6,22 +6,31 @@ constructing any of these, is cheap: no torch, no docker; heavy imports belong i
 
 from __future__ import annotations
 
+import hashlib
+import inspect
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, JsonValue
 
 from curation_plugins import references as reference_selections
 from curation_plugins.config import AuditCounts, Frozen, Published, TaskConfig
+from curation_plugins.gating import GateView
 from curation_plugins.hub.wanted import Want
 from curation_plugins.jobs import Role, WorkerSpec
 from curation_sandbox.gateway.wires import Wire
-from curation_sandbox.protocol import Problem, SignalInfo, SubmitRequest
+from curation_sandbox.protocol import Problem, SignalInfo
 from curation_sandbox.spec import Mount
+
+if TYPE_CHECKING:  # neither is loaded where a plugin is imported
+    import numpy as np
+
+    from curation_plugins.methods.library import MethodLibrary
 
 Progress = Callable[[str, float], None]
 """``progress(what, done)``: a phrase for a reader and the share done in [0, 1]."""
@@ -126,6 +135,17 @@ class Task(ABC):
         """Source name of every row, by id, for the report's source mix; none if the pool has no sources."""
         return None
 
+    def metadata(self, assets: Path) -> Mapping[str, np.ndarray]:
+        """What the pool says of its rows directly: name → array of shape (rows,), by row id. ``source`` (strings),
+        ``length`` (characters of text) and ``turns`` (numbers) mean the same in every task; others may be added.
+
+        Gates read it, to tell a selection made by such columns alone. By default ``source`` where there are sources.
+        """
+        import numpy as np
+
+        sources = self.sources(assets)
+        return {} if sources is None else {"source": np.array(sources)}
+
     def truth(self, assets: Path) -> Sequence[bool] | None:
         """Planted truth, by row id: whether a row is good. None where there is none. Never shown to an agent."""
         return None
@@ -150,6 +170,10 @@ class Task(ABC):
         """About how many bytes one trained model takes on disk; none: too few to plan for. The task's files may not
         be there yet."""
         return None
+
+    def applied_recipe(self) -> Mapping[str, JsonValue]:
+        """``config.recipe`` for a reader: without what none of its work reads."""
+        return self.config.recipe
 
     def needs(self) -> Needs | None:
         """What the task's work takes, for ``--dry-run``; none: too little to tell."""
@@ -207,6 +231,21 @@ class Needs:
     """Those of one evaluation on all items."""
     how: Mapping[str, str]
     """Figure to formula and source."""
+    instead: tuple[SmallerNeeds, ...] = ()
+    """Settings under which a card of 80 GB, or several, would do; the least memory a card first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmallerNeeds:
+    """Settings that need less of each accelerator, and what they need."""
+
+    setting: str
+    """As ``--set`` takes it."""
+    what: str
+    """What they are, in a few words."""
+    cards: int
+    device_memory: int
+    """Bytes on each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -348,14 +387,44 @@ class Scaffold(ABC):
     name: str
     summary: str
     version: str
+    reproduces: ClassVar[bool] = False
+    """Whether the host runs each submitted policy again in a fresh container and refuses one that does not make the
+    same selection. ``--reproduce-policy`` asks for it under any scaffold."""
 
     @abstractmethod
     def rules(self, task: Task) -> str:
         """Markdown the agent reads beside the brief."""
 
     @abstractmethod
-    def gate(self, request: SubmitRequest, policy: Mapping[str, Path]) -> Sequence[Problem]:
-        """Reasons to refuse a submission; empty when it may pass. ``policy`` maps names to host copies."""
+    def gate(self, submission: GateView) -> Sequence[Problem]:
+        """Reasons to refuse a submission, all of them; empty when it may pass.
+
+        Called once for a submission whose rows could be read, after it was reproduced (where that is asked for), and
+        for nothing else; it must not keep state of its own.
+        """
+
+    def cards(self) -> MethodLibrary | None:
+        """The method cards that ``curate methods`` shows; none: the command says that there are none."""
+        return None
+
+    def cites(self, policy: Mapping[str, Path]) -> tuple[str, ...]:
+        """Ids of the method cards that a policy says it rests on, for the record and for ``EarlierTry.cited``. The
+        files may be anything: what cannot be read cites nothing, and never raises."""
+        return ()
+
+    def sources(self) -> Sequence[Path]:
+        """The files whose bytes decide what ``gate`` says; by default those of the modules that define the class and
+        its bases. A scaffold whose gate uses more names more."""
+        files = (inspect.getsourcefile(base) for base in type(self).__mro__ if base not in (Scaffold, ABC, object))
+        return tuple(Path(file) for file in dict.fromkeys(files) if file is not None)
+
+    def digest(self, task: Task) -> str:
+        """SHA-256 over everything of this scaffold that decides a run: name, version, rules, cards, gate. A run that
+        began under one digest does not go on under another."""
+        cards = self.cards()
+        parts = [self.name, self.version, self.rules(task), "" if cards is None else cards.digest()]
+        parts += [hashlib.sha256(file.read_bytes()).hexdigest() for file in self.sources()]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 class EngineSession(ABC):

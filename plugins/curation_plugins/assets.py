@@ -16,9 +16,10 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from curation_plugins.api import Progress, Task
 from curation_plugins.errors import AssetsInvalid, AssetsMissing
@@ -47,7 +48,7 @@ def ensure(cache: Path, task: Task, progress: Progress) -> Path:
     """
     target = folder(cache, task)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.parent / f"{target.name}.lock"):
+    with _held(target, progress):
         if (target / MANIFEST).exists():
             verify(target)
             return target
@@ -67,6 +68,21 @@ def ensure(cache: Path, task: Task, progress: Progress) -> Path:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     return target
+
+
+@contextmanager
+def _held(target: Path, progress: Progress) -> Iterator[None]:
+    """The folder's lock; tells before it waits for another process, whose work may take hours."""
+    lock = FileLock(target.parent / f"{target.name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        progress("another process makes them; waiting", 0.0)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def require_downloads(cache: Path, task: Task) -> None:

@@ -19,7 +19,11 @@ from curation_plugins.api import Agent, Engine, Scaffold, Task
 from curation_plugins.config import TaskConfig, load
 from curation_plugins.engines.local import LocalEngine
 from curation_plugins.errors import ConfigInvalid, PluginLayerError
+from curation_plugins.scaffolds.adapt import AdaptScaffold
+from curation_plugins.scaffolds.guide import GuideScaffold
 from curation_plugins.scaffolds.open import OpenScaffold
+from curation_plugins.scaffolds.references import ReferencesScaffold
+from curation_plugins.scaffolds.research import ResearchScaffold
 from curation_plugins.tasks.llava.task import LlavaTask
 
 FAMILIES: Final[dict[str, Callable[[TaskConfig], Task]]] = {"llava": LlavaTask}
@@ -74,7 +78,8 @@ def register_agents(register: Callable[[Agent], None]) -> None:
 
 @hookimpl
 def register_scaffolds(register: Callable[[Scaffold], None]) -> None:
-    register(OpenScaffold())
+    for scaffold in (OpenScaffold(), GuideScaffold(), ReferencesScaffold(), ResearchScaffold(), AdaptScaffold()):
+        register(scaffold)
 
 
 @hookimpl

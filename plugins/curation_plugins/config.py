@@ -84,6 +84,9 @@ class FeedbackRules(Frozen):
     """Tell scores per benchmark, or the mean only."""
     digits: int = Field(default=4, ge=1, le=6)
     """Digits after the point that the agent is told."""
+    coarse: bool = False
+    """Tell means in whole steps of the noise floor, where it was measured: what many attempts could climb on is then
+    mostly not noise of the public items."""
 
 
 class HeadlineRules(Frozen):

@@ -9,6 +9,7 @@ CurationError (curation_sandbox.errors)
      ├─ AssetsMissing             27  a task's files were not fetched yet
      ├─ DownloadFailed            28  a server does not give what a task needs
      │   └─ DownloadDamaged       28  what came is not what was wanted
+     ├─ ReaderFailed              29  we failed: the process that reads policies did not start or answer
      └─ WorkFailed                25  we failed: training or scoring did not come to an end
          ├─ WorkerCrashed         25  the worker process died
          ├─ WorkerTimeout         25  it ran past its time limit and was killed
@@ -56,6 +57,12 @@ class DownloadFailed(PluginLayerError):
 
 class DownloadDamaged(DownloadFailed):
     pass
+
+
+class ReaderFailed(PluginLayerError):
+    """The child process that reads policies could not be started, or answered nonsense."""
+
+    exit_code = 29
 
 
 class WorkFailed(PluginLayerError):

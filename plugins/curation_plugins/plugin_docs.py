@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Final
 
-from curation_plugins import api, hookspecs, jobs, references
+from curation_plugins import api, gating, hookspecs, jobs, references
 from curation_sandbox import protocol
 
 
@@ -59,7 +59,8 @@ def reference_names() -> str:
 
 
 def rarer_classes() -> str:
-    return "\n\n".join(_class(api, name) for name in ("Scaffold", "Engine", "EngineSession"))
+    seen = [_class(gating, name) for name in ("GateView", "EarlierTry", "PoolMetadata", "Reproduction")]
+    return "\n\n".join([_class(api, "Scaffold"), *seen, _class(api, "Engine"), _class(api, "EngineSession")])
 
 
 def job_types() -> str:

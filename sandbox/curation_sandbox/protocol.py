@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 PROTOCOL_VERSION = "1"
 """Sent in every reply as ``Curation-Protocol``; raised when a change breaks an older client."""
@@ -52,8 +52,9 @@ class ErrorReply(Wire):
     """Body of every reply with status 4xx or 5xx that is not a refusal."""
 
     error: str
-    """Stable name: ``bad-request``, ``not-found``, ``busy``, ``budget-spent``, ``too-large``, ``too-slow``,
-    ``digest-mismatch``, ``unknown-blob``, ``run-over``, ``ours`` (the harness failed, not the agent)."""
+    """Stable name: ``bad-request``, ``not-found``, ``busy``, ``too-many``, ``budget-spent``, ``too-large``,
+    ``too-slow``, ``digest-mismatch``, ``unknown-blob``, ``run-over``, ``ours`` (the harness failed, not the
+    agent)."""
     message: str
     """What happened and what to do."""
 
@@ -125,7 +126,38 @@ class Refused(Wire):
     refusals_left: int
 
 
-SubmitReply = Annotated[Accepted | Duplicate | Refused, Field(discriminator="outcome")]
+class Checking(Wire):
+    """Neither accepted nor refused yet: the host runs the policy again first. The same request again, with the same
+    key, asks how it stands; it is never taken for another submission."""
+
+    outcome: Literal["checking"] = "checking"
+    key: str
+    """The request's idempotency key."""
+
+
+SubmitReply = Annotated[Accepted | Duplicate | Refused | Checking, Field(discriminator="outcome")]
+
+
+class ReproduceRequest(Wire):
+    """Ask the host to run a policy again and compare: free, submits nothing, spends nothing."""
+
+    data: Digest
+    policy: Annotated[tuple[PolicyFile, ...], Field(max_length=200)]
+
+
+class ReproductionView(Wire):
+    id: str
+    state: Literal["working", "ready", "failed"]
+    """``failed``: the harness could not run it; says nothing about the policy."""
+    ok: bool | None = None
+    """Whether the policy made the same rows again and carries no data; none: it is not known yet."""
+    problems: tuple[Problem, ...] = ()
+    """What a submission would be refused for, as far as the policy's run and its files go."""
+    seconds: float | None = None
+    """How long the policy ran."""
+    functions: tuple[str, ...] = ()
+    """Functions of the policy that were entered, as ``file:qualified.name``; the first thousand."""
+    failure: str | None = None
 
 
 class Score(Wire):
@@ -181,6 +213,41 @@ class History(Wire):
     refusals: int
 
 
+class HistoryFile(Wire):
+    """One file of what a policy finds at ``/history``."""
+
+    path: str
+    """Relative, e.g. ``signals/loss.jsonl``."""
+    size: int
+    """Bytes."""
+
+
+class HistoryFiles(Wire):
+    files: tuple[HistoryFile, ...]
+
+
+class MethodLine(Wire):
+    """A method card in a list."""
+
+    id: str
+    title: str
+    family: str
+    summary: str
+
+
+class MethodList(Wire):
+    methods: tuple[MethodLine, ...]
+    families: tuple[str, ...]
+    """All families there are cards of, whatever was asked for."""
+
+
+class MethodView(Wire):
+    """One method card, whole."""
+
+    id: str
+    card: dict[str, JsonValue]
+
+
 class Budget(Wire):
     """One line of the ledger."""
 
@@ -230,7 +297,14 @@ class TaskView(Wire):
     benchmarks: tuple[str, ...]
     signals: tuple[SignalInfo, ...]
     seed: int
-    """For the policy's own randomness, so that a run can be repeated."""
+    """For the policy's own randomness, so that a run can be repeated; what it is given as ``--seed`` when the host
+    runs it again."""
+    reproduces: bool = False
+    """Whether the host runs each submitted policy again and refuses one that does not make the same rows."""
+    reproduce_seconds: float | None = None
+    """How long a policy may take then."""
+    methods: int = 0
+    """Method cards that ``GET /v1/methods`` lists; 0: the run has none."""
 
 
 class SignalRequest(Wire):

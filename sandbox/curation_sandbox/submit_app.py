@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Query, Request, Response
 from fastapi import Path as PathParameter
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
@@ -20,13 +21,19 @@ from curation_sandbox.protocol import (
     Accepted,
     AttemptView,
     BlobReply,
+    Checking,
     CheckReply,
     CheckRequest,
     Digest,
     Duplicate,
     ErrorReply,
     History,
+    HistoryFiles,
+    MethodList,
+    MethodView,
     Refused,
+    ReproduceRequest,
+    ReproductionView,
     SignalRequest,
     SignalView,
     Status,
@@ -37,7 +44,7 @@ from curation_sandbox.protocol import (
 from curation_sandbox.submit_desk import Desk
 from curation_sandbox.submit_guard import FAILED, Reject, error_body, strict_json
 
-_STATUS_OF_REPLY: Mapping[type[Wire], int] = {Accepted: 201, Duplicate: 200, Refused: 422}
+_STATUS_OF_REPLY: Mapping[type[Wire], int] = {Accepted: 201, Checking: 202, Duplicate: 200, Refused: 422}
 
 
 class _StrictRequest(Request):
@@ -72,6 +79,10 @@ Wait = Annotated[
 ]
 AttemptNumber = Annotated[int, PathParameter(ge=1, le=1_000_000)]
 SignalId = Annotated[str, PathParameter(pattern="^[A-Za-z0-9_-]{1,80}$")]
+ReproductionId = SignalId
+MethodId = Annotated[str, PathParameter(pattern="^[a-z0-9][a-z0-9-]{0,79}$")]
+Family = Annotated[str | None, Query(max_length=40, description="Cards of this family only.")]
+Search = Annotated[str | None, Query(max_length=200, description="Cards that hold every one of these words.")]
 
 _BLOB_BODY = {
     "requestBody": {
@@ -109,8 +120,11 @@ def build_app(desk: Callable[[], Desk]) -> FastAPI:
     )
     app.router.route_class = _StrictRoute
     _add_questions(app, desk)
+    _add_history_files(app, desk)
     _add_submissions(app, desk)
+    _add_reproductions(app, desk)
     _add_signals(app, desk)
+    _add_methods(app, desk)
     return app
 
 
@@ -183,13 +197,62 @@ def _add_submissions(app: FastAPI, desk: Callable[[], Desk]) -> None:
         status_code=201,
         responses={
             200: {"model": Duplicate, "description": "The same content was accepted before"},
+            202: {"model": Checking, "description": "The policy is being run again: repeat with the same key"},
             422: {"model": Refused, "description": "Not accepted, with every reason"},
         },
     )
-    async def submit(body: SubmitRequest) -> Response:
-        """Hand in a submission. Blobs first. Safe to repeat with the same key."""
-        reply = await desk().submit(body)
+    async def submit(request: Request, body: SubmitRequest, wait: Wait = 0) -> Response:
+        """Hand in a submission. Blobs first. Safe to repeat with the same key. Where the host runs the policy again
+        first, `wait` says how long to wait for that; a 202 says that it goes on."""
+        reply = await desk().submit(request, body, wait)
         return _reply(reply, _STATUS_OF_REPLY[type(reply)])
+
+
+def _add_history_files(app: FastAPI, desk: Callable[[], Desk]) -> None:
+    @app.get("/v1/history", response_model=HistoryFiles)
+    async def history_files() -> Response:
+        """The files that a policy finds at `/history` when the host runs it."""
+        return _reply(HistoryFiles(files=await desk().call_heavy(desk().handler.history_files)))
+
+    @app.get("/v1/history/{path:path}", response_class=FileResponse)
+    async def history_file(path: str) -> Response:
+        """One of those files."""
+        found = await desk().call_heavy(desk().handler.history_file, path)
+        if found is None:
+            raise Reject(404, "not-found", "there is no such file; GET /v1/history lists them.")
+        return FileResponse(found, media_type="application/octet-stream")
+
+
+def _add_reproductions(app: FastAPI, desk: Callable[[], Desk]) -> None:
+    @app.post("/v1/reproductions", response_model=ReproductionView)
+    async def reproduce(body: ReproduceRequest) -> Response:
+        """Have the host run a policy again and compare, as it would with a submission. Free; one at a time."""
+        return _reply(await desk().reproduce(body))
+
+    @app.get("/v1/reproductions/{id}", response_model=ReproductionView)
+    async def reproduction(request: Request, id: ReproductionId, wait: Wait = 0) -> Response:
+        """A reproduction that was asked for. With `wait`, answers once it is ready or failed, or time is over."""
+        at = desk()
+        missing = "nobody asked for a reproduction of that id since the harness started."
+        look = at.handler.reproduction
+        view = await at.wait(request, wait, lambda: look(id), _reproduction_over, missing)
+        return _reply(view)
+
+
+def _reproduction_over(view: ReproductionView) -> bool:
+    return view.state != "working"
+
+
+def _add_methods(app: FastAPI, desk: Callable[[], Desk]) -> None:
+    @app.get("/v1/methods", response_model=MethodList)
+    async def methods(family: Family = None, search: Search = None) -> Response:
+        """The method cards of this run, one line each; 404 where it has none."""
+        return _reply(await desk().call(desk().handler.methods, family, search))
+
+    @app.get("/v1/methods/{id}", response_model=MethodView)
+    async def method(id: MethodId) -> Response:
+        """One method card."""
+        return _reply(await desk().call(desk().handler.method, id))
 
 
 def _add_signals(app: FastAPI, desk: Callable[[], Desk]) -> None:
@@ -227,7 +290,10 @@ async def _on_no_route(request: Request, error: Exception) -> Response:
     if isinstance(error, Reject):
         return await _on_http(request, error)
     status = error.status_code if isinstance(error, HTTPException) else 404
-    known = "the endpoints are /v1/task, status, blobs, check, submissions, attempts, signals, done"
+    known = (
+        "the endpoints are /v1/task, status, blobs, check, submissions, attempts, history, reproductions, signals,"
+        " methods, done"
+    )
     return _error(status, "not-found", f"there is no such endpoint or method; {known}.")
 
 

@@ -19,11 +19,17 @@ from curation_sandbox.blobs import BlobRejected, BlobStore
 from curation_sandbox.errors import CurationError
 from curation_sandbox.protocol import (
     AttemptView,
+    Checking,
     CheckReply,
     Digest,
     Duplicate,
     History,
+    HistoryFile,
+    MethodList,
+    MethodView,
     PolicyFile,
+    ReproduceRequest,
+    ReproductionView,
     SignalView,
     Status,
     SubmitReply,
@@ -59,9 +65,9 @@ class SubmitHandler(Protocol):
 
     Methods are called from several threads at once, except that no two ``submit`` run at a time. Any of them
     may raise HandlerError; every other exception is reported as the harness's failure. ``task``, ``status``,
-    ``attempt``, ``history`` and ``signal_view`` must be quick (a long poll asks ten times a second); ``submit``
-    returns once the submission is accepted or refused and recorded, not once it is trained; ``signal`` starts
-    work and returns.
+    ``attempt``, ``history``, ``submitted``, ``reproduction`` and ``signal_view`` must be quick (a long poll asks ten
+    times a second); ``submit`` returns once the submission is accepted or refused and recorded, not once it is
+    trained, or at once with ``Checking`` where that takes long; ``signal`` and ``reproduce`` start work and return.
     """
 
     def task(self) -> TaskView: ...
@@ -71,6 +77,22 @@ class SubmitHandler(Protocol):
     def check(self, data: Path) -> CheckReply: ...
 
     def submit(self, request: SubmitRequest, data: Path, policy: Mapping[str, Path]) -> SubmitReply: ...
+
+    def submitted(self, key: str) -> SubmitReply | None:
+        """How the submission of that key stands; none: nobody knows the key, or the harness failed on it."""
+
+    def reproduce(self, request: ReproduceRequest, data: Path, policy: Mapping[str, Path]) -> ReproductionView: ...
+
+    def reproduction(self, id: str) -> ReproductionView | None: ...
+
+    def methods(self, family: str | None, search: str | None) -> MethodList: ...
+
+    def method(self, id: str) -> MethodView: ...
+
+    def history_files(self) -> tuple[HistoryFile, ...]: ...
+
+    def history_file(self, path: str) -> Path | None:
+        """The host's file for one of ``history_files``."""
 
     def attempt(self, n: int) -> AttemptView | None: ...
 
@@ -110,6 +132,8 @@ class Desk:
         self._replies = replies
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="submit-handler")
         self._submitting = asyncio.Lock()
+        self._checking: dict[str, str] = {}
+        """Key → content of submissions that are neither accepted nor refused yet; the handler takes one at a time."""
         self._heavy = asyncio.Semaphore(2)
 
     async def call(self, function: Callable[..., _V], *arguments: Any) -> _V:
@@ -151,24 +175,43 @@ class Desk:
             await self.call(upload.write, bytes(pending))
             return await self.call(upload.finish)
 
-    async def submit(self, request: SubmitRequest) -> SubmitReply:
+    async def submit(self, asked: Request, request: SubmitRequest, wait: float) -> SubmitReply:
+        """The reply to a submission; waits for one that is still being checked."""
+        reply = await self._submit(request)
+        if not isinstance(reply, Checking):
+            return reply
+        # not under the lock: who asks meanwhile is told "busy", and need not wait for an answer
+        look = lambda: self.handler.submitted(request.key)  # noqa: E731
+        lost = "the harness could not run the policy again; that is no fault of yours. Submit again."
+        await self.wait(asked, wait, look, lambda view: not isinstance(view, Checking), lost)
+        return await self._submit(request)
+
+    async def _submit(self, request: SubmitRequest) -> SubmitReply:
         data = self.blob(request.data)
         policy = self._policy(request.policy)
         content = _content(request)
         async with self._submitting:
             kept = self._replies.get(request.key)
-            if kept is None:
-                reply = await self.call(self.handler.submit, request, data, policy)
-                # A duplicate's reply need not be kept: the handler knows the content. So what is kept is
-                # bounded by the caps on iterations and refusals.
-                if not isinstance(reply, Duplicate):
-                    keep = KeptReply(content=content, reply=reply)
-                    await self.call(self._replies.__setitem__, request.key, keep)
-                return reply
-        if kept.content != content:
-            message = "this key was used for another submission: take a new key for new content."
-            raise Reject(400, "bad-request", message)
-        return kept.reply
+            known = self._checking.get(request.key) if kept is None else kept.content
+            if known not in (None, content):
+                message = "this key was used for another submission: take a new key for new content."
+                raise Reject(400, "bad-request", message)
+            if kept is not None:
+                return kept.reply
+            self._checking.pop(request.key, None)
+            reply = await self.call(self.handler.submit, request, data, policy)
+            if isinstance(reply, Checking):
+                self._checking[request.key] = content
+            # A duplicate's reply need not be kept: the handler knows the content. So what is kept is
+            # bounded by the caps on iterations and refusals.
+            elif not isinstance(reply, Duplicate):
+                keep = KeptReply(content=content, reply=reply)
+                await self.call(self._replies.__setitem__, request.key, keep)
+            return reply
+
+    async def reproduce(self, request: ReproduceRequest) -> ReproductionView:
+        data = self.blob(request.data)
+        return await self.call_heavy(self.handler.reproduce, request, data, self._policy(request.policy))
 
     def _policy(self, files: tuple[PolicyFile, ...]) -> dict[str, Path]:
         paths = {file.path: self.blob(file.blob) for file in files}

@@ -322,6 +322,7 @@ def main() -> None:
     script = read_script(arguments.script.read_text())
     with ScriptedModel(script, key=arguments.key, port=arguments.port) as model:
         _tell(model.base_url)
+        _tell(f"the key it lets in: {arguments.key}")
         seen = 0
         while True:
             time.sleep(0.2)

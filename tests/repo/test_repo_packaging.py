@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from curation_plugins.methods.library import MethodLibrary
+
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PACKAGES = ("curation_sandbox", "curation_plugins", "curation_harness")
@@ -100,6 +102,7 @@ FILES = """
 import json
 from importlib import resources
 from curation_harness.report import html
+from curation_plugins.methods.library import MethodLibrary
 from curation_plugins.paths import TASKS
 from curation_sandbox import image_files
 from curation_sandbox.hardening import seccomp_profile
@@ -109,6 +112,7 @@ print(json.dumps({
     "tasks": sorted(path.parent.name for path in TASKS.glob("*/task.yaml")),
     "images": list(image_files.names()),
     "packages": image_files.debian_packages(),
+    "cards": list(MethodLibrary().cards),
     "seccomp": len(json.loads(seccomp_profile())["syscalls"]),
     "curate": (root / "incontainer" / "curate.py").is_file(),
     "templates": sorted(path.name for path in report.iterdir()),
@@ -124,6 +128,7 @@ def test_data_files_are_found(installed: Installed) -> None:
     assert found["tasks"] == here
     assert found["images"][0] == "base"
     assert found["packages"]
+    assert found["cards"] == list(MethodLibrary().cards)
     assert found["seccomp"] > 0
     assert found["curate"]
     assert found["templates"] == sorted(

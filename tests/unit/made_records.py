@@ -294,7 +294,8 @@ def write_headline(record: RunRecord, attempt: int, level: float) -> Headline:
 
 def write_refusal(record: RunRecord, n: int, message: str) -> None:
     problems = (Problem(code="unknown-row", message=message, row=3),)
-    record.write_refusal(Refusal(n=n, key=f"refuse-{n:04d}", problems=problems, more_problems=2, refused=TIME))
+    refusal = Refusal(n=n, key=f"refuse-{n:04d}", problems=problems, more_problems=2, refused=TIME)
+    record.write_refusal(refusal, None, {})
     record.events.append("refused", n=n, codes=["unknown-row"])
 
 

@@ -4,7 +4,7 @@ tower run anew for each, plain AdamW. What the fast loop is held against; shares
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -25,22 +25,36 @@ def plain_losses(
     pad_id: int,
     *,
     checkpointing: bool = False,
+    adapters: Mapping[str, torch.Tensor] | None = None,
 ) -> list[float]:
     """Trains `model` in place; the loss of every step.
 
     Args:
         pixels: preprocessed images of a list of names, as the model's forward pass takes them.
+        adapters: for LoRA, what the first matrix of each adapted layer of the language model begins as, by its name
+            there: drawn at random, so that it must be given.
     """
     family = family_of(model.config)
-    family.tower(model).requires_grad_(recipe.train_tower)
+    if adapters is None:
+        family.tower(model).requires_grad_(recipe.train_tower)
+    else:
+        model.requires_grad_(False)
+        _adapt(family.language(model), adapters, recipe.lora.alpha / recipe.lora.rank)
+        model.lm_head.requires_grad_(recipe.lora.train_head)
     family.projector(model).requires_grad_(True)
     if checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     model.train()
     parameters = [p for p in model.parameters() if p.requires_grad]
     betas = (0.9, recipe.beta2)
+    projector = {id(p) for p in family.projector(model).parameters()}
+    rates = [(recipe.projector_lr if id(p) in projector else None) or recipe.lr for p in parameters]
     optimiser = torch.optim.AdamW(
-        parameters, lr=recipe.lr, betas=betas, weight_decay=recipe.weight_decay, foreach=False, fused=False
+        [{"params": [p], "lr": rate} for p, rate in zip(parameters, rates, strict=True)],
+        betas=betas,
+        weight_decay=recipe.weight_decay,
+        foreach=False,
+        fused=False,
     )
     steps = recipe.total_steps(len(rows))
     warm = max(1, math.ceil(recipe.warmup * steps))
@@ -48,8 +62,8 @@ def plain_losses(
     losses = []
     for step, chosen in enumerate(plan):
         cosine = 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
-        for group in optimiser.param_groups:
-            group["lr"] = recipe.lr * ((step + 1) / warm if step < warm else cosine)
+        for group, rate in zip(optimiser.param_groups, rates, strict=True):
+            group["lr"] = rate * ((step + 1) / warm if step < warm else cosine)
         picked = [int(i) for i in chosen]
         total = sum(weights[i] * int(rows[i].supervised[1:].sum()) for i in picked)
         optimiser.zero_grad()
@@ -69,3 +83,27 @@ def plain_losses(
         optimiser.step()
         losses.append(of_step)
     return losses
+
+
+class _Adapted(torch.nn.Module):
+    """A frozen layer and its adapter (Hu et al. 2021, LoRA, eq. 3), written out."""
+
+    def __init__(self, layer: torch.nn.Linear, first: torch.Tensor, scale: float) -> None:
+        super().__init__()
+        self.layer = layer
+        self.down = torch.nn.Parameter(first.clone())
+        self.up = torch.nn.Parameter(torch.zeros(layer.out_features, len(first)))
+        self.scale = scale
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.layer(x)
+        return y + self.scale * (x @ self.down.T @ self.up.T)
+
+
+def _adapt(language: torch.nn.Module, adapters: Mapping[str, torch.Tensor], scale: float) -> None:
+    """Puts an adapter beside every linear layer of the language model; there must be one for each."""
+    linear = {name: layer for name, layer in language.named_modules() if isinstance(layer, torch.nn.Linear)}
+    assert linear.keys() == adapters.keys()
+    for name, layer in linear.items():
+        parent, _, own = name.rpartition(".")
+        setattr(language.get_submodule(parent), own, _Adapted(layer, adapters[name], scale))

@@ -24,9 +24,15 @@ from curation_sandbox.protocol import (
     Duplicate,
     Feedback,
     History,
+    HistoryFile,
+    MethodLine,
+    MethodList,
+    MethodView,
     Problem,
     ReferenceScore,
     Refused,
+    ReproduceRequest,
+    ReproductionView,
     Score,
     SignalInfo,
     SignalView,
@@ -69,6 +75,8 @@ class BenchHandler:
         self.most_at_once = 0
         self.submit_seconds = 0.0
         self.policy: dict[str, bytes] = {}
+        self.given = Path()
+        """The one file of the history."""
         self.broken: str | None = None
         """Set: every question fails with this text."""
 
@@ -151,6 +159,31 @@ class BenchHandler:
         if failure is not None:
             update = {"state": "failed", "failure": failure}
         self.attempts[n - 1] = self.attempts[n - 1].model_copy(update=update)
+
+    def submitted(self, key: str) -> SubmitReply | None:
+        return None
+
+    def reproduce(self, request: ReproduceRequest, data: Path, policy: Mapping[str, Path]) -> ReproductionView:
+        self.policy = {name: path.read_bytes() for name, path in policy.items()}
+        return ReproductionView(id="again", state="working")
+
+    def reproduction(self, id: str) -> ReproductionView | None:
+        if id != "again":
+            return None
+        return ReproductionView(id=id, state="ready", ok=True, seconds=0.5, functions=("policy.py:<module>",))
+
+    def methods(self, family: str | None, search: str | None) -> MethodList:
+        line = MethodLine(id="semdedup", title="SemDeDup", family=family or "selection", summary=search or "copies")
+        return MethodList(methods=(line,), families=("selection",))
+
+    def method(self, id: str) -> MethodView:
+        return MethodView(id=id, card={"id": id})
+
+    def history_files(self) -> tuple[HistoryFile, ...]:
+        return (HistoryFile(path="signals/loss.jsonl", size=self.given.stat().st_size),)
+
+    def history_file(self, path: str) -> Path | None:
+        return self.given if path == "signals/loss.jsonl" else None
 
     def attempt(self, n: int) -> AttemptView | None:
         return self.attempts[n - 1] if n <= len(self.attempts) else None
@@ -282,8 +315,9 @@ def bench(
     max_blob: int = 1_000_000,
     max_total: int = 10_000_000,
     replies: MutableMapping[str, KeptReply] | None = None,
+    handler: BenchHandler | None = None,
 ) -> Iterator[Bench]:
-    handler = BenchHandler()
+    handler = handler or BenchHandler()
     blobs = BlobStore(folder / "store", max_blob, max_total)
     errors: list[str] = []
     server = SubmitServer(folder / "sock", handler, blobs, limits, replies=replies, on_error=errors.append)

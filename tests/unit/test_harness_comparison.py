@@ -269,6 +269,39 @@ def test_a_runs_analysis_has_all_parts() -> None:
     assert found == analyse(headline, attempt, 5, pack(references), draws=400)
 
 
+def test_differences_without_judge_leave_whole_benchmarks_out() -> None:
+    headline, attempt, references = run_of(LEVELS, 10, gain=0.0)
+    table = pack(references)
+    found = analyse(headline, attempt, 5, table, draws=400, graded=["b", "not there"])
+    assert found is not None
+    assert {(d.reference, d.part) for d in found.without_judge} == {
+        (name, part) for name in LEVELS for part in ("sealed", "all")
+    }
+    only_a = {
+        name: [{half: _only("a", tallies) for half, tallies in known.items()} for known in seeds]
+        for name, seeds in references.items()
+    }
+    alone = analyse(
+        [{half: _only("a", tallies) for half, tallies in known.items()} for known in headline],
+        _only("a", attempt),
+        5,
+        pack(only_a),
+        draws=400,
+    )
+    assert alone is not None
+    expected = {(d.reference, d.part): d for d in alone.differences}
+    assert all(d == expected[d.reference, d.part] for d in found.without_judge)
+    assert found.differences == getattr(analyse(headline, attempt, 5, table, draws=400), "differences", None)
+    for graded in ([], ["a", "b"]):
+        none = analyse(headline, attempt, 5, table, draws=400, graded=graded)
+        assert none is not None
+        assert none.without_judge == ()
+
+
+def _only(benchmark: str, tallies: Tallies) -> Tallies:
+    return Tallies({benchmark: tallies.cells[benchmark]})
+
+
 def test_luck_on_public_items_shows_as_shrinkage() -> None:
     lucky, honest = (
         analyse(*run_of(LEVELS, 20, gain=gain)[:2], 5, pack(run_of(LEVELS, 20, gain=gain)[2]), draws=400)

@@ -64,9 +64,8 @@ def test_an_acceptance_and_a_refusal_that_lost_their_events_are_counted(open_loo
     with open_loop() as loop:
         accept(loop.record, 1, range(5))
         problem = Problem(code="empty", message="no rows")
-        loop.record.write_refusal(
-            Refusal(n=1, key="key-refused", problems=(problem,), more_problems=0, refused="now")
-        )
+        refused = Refusal(n=1, key="key-refused", problems=(problem,), more_problems=0, refused="now")
+        loop.record.write_refusal(refused, None, {})
         assert (ledger(loop.record).iterations, ledger(loop.record).refusals) == (0, 0)
         loop.recover()
         loop.recover()  # twice is as good as once

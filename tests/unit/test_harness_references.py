@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -113,6 +114,16 @@ def test_what_was_measured_is_not_measured_again(copied: Path, task: Task, regis
     assert {what.split(":")[0] for what in told if "seed" in what} == {"random, seed 2 of 3"}
     assert again.arms == before.arms
     assert again.sums == before.sums
+
+
+def test_an_unknown_reference_is_refused_before_anything_is_measured(
+    measured: Path, task: Task, registry: Registry
+) -> None:
+    wrong = task.with_config(task.config.model_copy(update={"references": {"random": 9, "best": 1}}))
+    before = sorted(folder_of(measured, task).iterdir())
+    with pytest.raises(ReferencesInvalid, match="'best'"):
+        measure_references(wrong, registry, "local", measured, Watcher())
+    assert sorted(folder_of(measured, task).iterdir()) == before
 
 
 class FailingTrials(TrialRunner):
@@ -237,6 +248,36 @@ def test_sums_that_do_not_fit_are_told_before_a_run(exported: Path, task: Task, 
     cache = tmp_path / "fresh"
     with pytest.raises(ReferencesInvalid, match="do not fit together"):
         tables.import_table(cache, task, assets_of(cache, task), exported, ORIGIN)
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda tree: tree.update(arms=[], sums=None), "lists no reference"),
+        (lambda tree: (tree["arms"][0].update(seeds=[]), tree.update(sums=None)), "twice or without seeds"),
+        (lambda tree: (tree["arms"].append(tree["arms"][0]), tree.update(sums=None)), "twice or without seeds"),
+        (lambda tree: tree["arms"].pop(), "other references or seeds"),
+        (lambda tree: tree["arms"][1]["seeds"].pop(), "other references or seeds"),
+        (lambda tree: _not_a_number(tree["sums"]["values"]["random"][0]["public"]), "no finite number"),
+    ],
+    ids=["no reference", "no seeds", "twice", "a reference less", "a seed less", "NaN"],
+)
+def test_a_table_that_a_report_would_fail_on_is_refused(
+    exported: Path, task: Task, tmp_path: Path, damage: Callable[[Any], None], says: str
+) -> None:
+    tree = json.loads(exported.read_text())
+    damage(tree)
+    exported.write_text(json.dumps(tree))
+    cache = tmp_path / "fresh"
+    with pytest.raises(ReferencesInvalid, match=says):
+        tables.import_table(cache, task, assets_of(cache, task), exported, ORIGIN)
+    assert not tables.folder(cache, task, assets_of(cache, task)).exists()
+
+
+def _not_a_number(column: dict[str, dict[str, str]]) -> None:
+    metrics = next(iter(column.values()))
+    name = next(iter(metrics))
+    metrics[name] = " ".join(["nan", *metrics[name].split()[1:]])
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from PIL import Image
 
 import made_records as made
 from curation_harness.errors import RecordInvalid
+from curation_harness.headline import compose
 from curation_harness.record import scores
 from curation_harness.record.models import Origin
 from curation_harness.record.store import RunRecord
@@ -348,12 +349,30 @@ def test_unscored_items_and_the_score_without_judges_are_shown(tmp_path: Path) -
     headline = record.headline()
     assert headline is not None
     lame = scores.over_seeds([public] * 3)
-    record.write_headline(headline.model_copy(update={"sealed": lame, "all_items": lame}))
+    composed = compose(record, headline.attempt, headline.seeds, ["counting"])
+    assert composed.analysis is not None
+    random = next(d for d in composed.analysis.without_judge if (d.reference, d.part) == ("random", "sealed"))
+    assert random != composed.analysis.against("random", "sealed")
+    told = {"sealed": lame, "all_items": lame, "analysis": composed.analysis}
+    record.write_headline(headline.model_copy(update=told))
     text = page_of(record).text
+    assert f"{random.difference:+.3f} against random on sealed items, 95% interval" in text
     assert "digits, public: 0 unscored because the answer could not be read (counted as wrong), 1 because" in text
     assert "mean without those a judge grades" in text
     assert f"Without the benchmarks that a judge grades: {lame.without_judge:.3f} on sealed items" in text
     assert "Unscored items, of the worst seed: 0 whose answer could not be read (counted as wrong) and 4" in text
+
+
+def test_a_selection_of_fewer_rows_than_random_is_said_to_be_one(tmp_path: Path) -> None:
+    record = RunRecord.create(tmp_path, made.made_spec(), made.made_references())
+    for n, rows in ((1, 250), (2, made.ROWS_MAX)):
+        made.write_attempt(record, n, rows=range(rows))
+        made.write_score(record, n, 0.5 + n / 10)
+    made.write_headline(record, 1, 0.5)
+    said = f"The chosen selection has 250 rows, each random reference {made.ROWS_MAX:,}"
+    assert said in page_of(record).text
+    made.write_headline(record, 2, 0.5)
+    assert "The chosen selection has" not in page_of(record).text
 
 
 def test_published_scores_are_marked_as_others_and_stay_with_their_task(tmp_path: Path) -> None:

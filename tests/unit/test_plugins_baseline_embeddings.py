@@ -99,6 +99,20 @@ def test_el2n_top_leaves_out_rows_whose_loss_is_that_of_noise(tmp_path: Path) ->
     assert chosen(el2n_top.METHOD, pool, 2, cut=1.0) == [2, 3]
 
 
+def test_products_of_directions_do_not_depend_on_the_order_of_adding(tmp_path: Path) -> None:
+    pool = make_pool(tmp_path, plain_rows(90), {"embedding": blobs(9, 10, spread=0.3, width=96)})
+    points = clusters.directions(pool, pool.ids)
+    _, centroids = clusters.spherical_k_means(points, 7, np.random.default_rng(0))
+    shuffled = np.random.default_rng(1).permutation(points.shape[1])
+    for others in (points, centroids):
+        product = points @ others.T
+        assert np.array_equal(product, points.astype(np.float64) @ others.T.astype(np.float64))
+        assert np.array_equal(product, points[:, shuffled] @ others[:, shuffled].T)
+        assert np.array_equal(product[:1], points[:1] @ others.T), "one row at a time, another routine"
+    _, cosine = clusters.neighbours(points, 3)
+    assert cosine[0].tolist() == sorted((points[1:] @ points[0]).tolist(), reverse=True)[:3]
+
+
 def test_k_means_finds_well_apart_groups(tmp_path: Path) -> None:
     pool = make_pool(tmp_path, plain_rows(60), {"embedding": blobs(4, 15)})
     points = clusters.directions(pool, pool.ids)

@@ -23,10 +23,12 @@ from curation_sandbox.protocol import (
     Accepted,
     AttemptView,
     Budget,
+    Checking,
     CheckReply,
     Duplicate,
     Feedback,
     History,
+    HistoryFile,
     Problem,
     Refused,
     SignalInfo,
@@ -63,6 +65,9 @@ class Host:
     failing: frozenset[int] = frozenset()
     """Attempts that the harness fails at, and refunds."""
     refusing: bool = False
+    checking: int = 0
+    """How often a submission is answered with "still running the policy again"."""
+    keys: list[str] = field(default_factory=list)
     raising: HandlerError | None = None
     """Raised by every submission."""
     refused_signals: HandlerError | None = None
@@ -70,6 +75,8 @@ class Host:
     submissions: list[Submission] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     finished: bool = False
+    bought: Path | None = None
+    """Folder of what was measured; made with the first signal."""
 
     def task(self) -> TaskView:
         return TaskView(
@@ -111,6 +118,10 @@ class Host:
     def submit(self, request: SubmitRequest, data: Path, policy: Mapping[str, Path]) -> SubmitReply:
         if self.raising is not None:
             raise self.raising
+        self.keys.append(request.key)
+        if self.checking:
+            self.checking -= 1
+            return Checking(key=request.key)
         if self.refusing:
             problem = Problem(code="no", message="not this one")
             return Refused(refusal=1, problems=(problem,), refusals_left=9)
@@ -123,6 +134,9 @@ class Host:
         files = {name: path.read_bytes() for name, path in policy.items()}
         self.submissions.append(Submission(rows, files, request.note))
         return Accepted(attempt=len(self.submissions), rows=len(rows))
+
+    def submitted(self, key: str) -> SubmitReply | None:
+        return Accepted(attempt=1, rows=1)
 
     def attempt(self, n: int) -> AttemptView | None:
         rows = self.submissions[n - 1].rows
@@ -142,7 +156,18 @@ class Host:
         return AttemptView(n=n, state="scored", rows=len(rows), feedback=feedback)
 
     def history(self) -> History:
-        raise NotImplementedError
+        return History(attempts=(), refusals=0)
+
+    def history_files(self) -> tuple[HistoryFile, ...]:
+        assert self.bought is not None
+        found = sorted(path for path in self.bought.rglob("*") if path.is_file())
+        return tuple(
+            HistoryFile(path=path.relative_to(self.bought).as_posix(), size=path.stat().st_size) for path in found
+        )
+
+    def history_file(self, path: str) -> Path | None:
+        assert self.bought is not None
+        return self.bought / path
 
     def signal(self, name: str, rows: Path, attempt: int | None) -> SignalView:
         self.asked.append(name)
@@ -150,6 +175,10 @@ class Host:
             raise self.refused_signals
         asked = tuple(int(line) for line in rows.read_text().split())
         values = tuple(self.signals[name][row] for row in asked)
+        self.bought = Path(tempfile.mkdtemp(prefix="bought-", dir=rows.parent))
+        (self.bought / "signals").mkdir()
+        lines = (json.dumps({"row": row, "value": value}) for row, value in zip(asked, values, strict=True))
+        (self.bought / "signals" / f"{name}.jsonl").write_text("".join(f"{line}\n" for line in lines))
         return SignalView(id="s1", name=name, state="ready", rows=asked, values=values)
 
     def signal_view(self, signal_id: str) -> SignalView | None:
@@ -214,14 +243,15 @@ def write_pool(folder: Path, rng: np.random.Generator) -> None:
     np.savez(folder / "signals.npz", similarity=rng.normal(size=ROWS), answer_loss=rng.random(ROWS))
 
 
-def reproduce(submission: Submission, pool: Path, folder: Path) -> list[int]:
+def reproduce(submission: Submission, pool: Path, folder: Path, history: Path | None = None) -> list[int]:
     """What the policy that was handed in selects by itself, elsewhere."""
     for name, content in submission.policy.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     out = folder / "out.txt"
     command = [sys.executable, "-I", "-c", _RUN_AS_SCRIPT, str(folder / "policy.py")]
-    subprocess.run([*command, "--pool", str(pool), "--out", str(out)], check=True, cwd=pool)
+    given = [] if history is None else ["--history", str(history)]
+    subprocess.run([*command, "--pool", str(pool), *given, "--seed", "11", "--out", str(out)], check=True, cwd=pool)
     return [int(line) for line in out.read_text().split()]
 
 
@@ -317,6 +347,15 @@ def test_three_refusals_in_a_row_end_the_program_in_order(seat: Seat) -> None:
     assert "giving up after 3 steps" in ended.stdout
 
 
+def test_a_policy_that_is_run_again_for_long_is_asked_for_under_one_key(seat: Seat) -> None:
+    host = Host(iterations=1, checking=3)
+    ended = seat.run(host)
+    assert ended.returncode == 0, ended.stderr
+    assert len(host.submissions) == 1
+    assert len(host.keys) == 4
+    assert len(set(host.keys)) == 1
+
+
 def test_a_spent_budget_ends_the_program_in_order(seat: Seat) -> None:
     spent = HandlerError(409, "budget-spent", "agent time is spent")
     ended = seat.run(Host(iterations=8, raising=spent))
@@ -331,7 +370,7 @@ def test_a_failure_of_the_harness_at_a_submission_does_not_stop_the_program(seat
     assert ended.stdout.count("ours: disk full") == 3
 
 
-def test_a_signal_that_the_pool_lacks_is_asked_of_the_host_and_kept_with_the_policy(
+def test_a_signal_that_the_pool_lacks_is_asked_of_the_host_and_read_from_the_history(
     seat: Seat, tmp_path: Path
 ) -> None:
     with np.load(seat.pool / "signals.npz") as archive:
@@ -347,7 +386,8 @@ def test_a_signal_that_the_pool_lacks_is_asked_of_the_host_and_kept_with_the_pol
     )
     (submitted,) = host.submissions
     assert submitted.rows == hardest
-    assert reproduce(submitted, seat.pool, tmp_path / "again") == hardest
+    assert reproduce(submitted, seat.pool, tmp_path / "again", host.bought) == hardest
+    assert not any(name.endswith(".npz") for name in submitted.policy), "a policy carries no data"
 
 
 def test_methods_whose_signals_are_nowhere_are_left_out_and_named(seat: Seat) -> None:

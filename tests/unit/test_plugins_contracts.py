@@ -15,9 +15,10 @@ from curation_plugins.api import Agent, AgentLaunch, AgentRequest, Progress, Row
 from curation_plugins.config import load, override
 from curation_plugins.engines.local import LocalEngine, LocalSession
 from curation_plugins.errors import ConfigInvalid, WorkFailed
+from curation_plugins.gating import GateView
 from curation_plugins.testing import check_agent, check_engine, check_scaffold, check_task
 from curation_probe.task import TASKS, ProbeTask
-from curation_sandbox.protocol import Problem, SubmitRequest
+from curation_sandbox.protocol import Problem
 from curation_sandbox.spec import Mount
 from probe_bench import quiet
 
@@ -237,7 +238,7 @@ class LaxScaffold(Scaffold):
     def rules(self, task: Task) -> str:
         return "None."
 
-    def gate(self, request: SubmitRequest, policy: Any) -> Sequence[Problem]:
+    def gate(self, submission: GateView) -> Sequence[Problem]:
         return ()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import venv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from curation_harness.record.scores import aggregate
 from curation_plugins.engines.local import LocalEngine
 from curation_plugins.errors import AssetsInvalid, ConfigInvalid
 from curation_plugins.jobs import EvaluateJob, EvaluateResult, ItemResult, WorkerSpec
-from curation_plugins.tasks.llava import layout
+from curation_plugins.tasks.llava import evaluation, layout
 from curation_plugins.tasks.llava.backends.backend import Backend, Progress, Request
 from curation_plugins.tasks.llava.backends.transformers_backend import TransformersBackend
 from curation_plugins.tasks.llava.backends.weights import published_name, tensors
@@ -427,6 +428,15 @@ def test_a_launch_without_what_scoring_needs_is_refused_at_once(
     _task(judge=JUDGE).require_ready()
     with pytest.raises(ConfigInvalid, match="no program that can be run"):
         _task(backend="vllm", interpreter=str(tmp_path / "python")).require_ready()
+    bare = venv.EnvBuilder(symlinks=True)
+    bare.create(tmp_path / "bare")
+    python = tmp_path / "bare" / "bin" / "python"
+    with pytest.raises(ConfigInvalid, match=r"backend is vllm, and .*bare/bin/python has none"):
+        _task(backend="vllm", interpreter=str(python)).require_ready()
+    packages = next((tmp_path / "bare" / "lib").glob("python*/site-packages"))
+    (packages / "vllm.py").write_text("raise SystemExit('not to be imported')")
+    evaluation._has_vllm.cache_clear()
+    _task(backend="vllm", interpreter=str(python)).require_ready()
 
 
 def test_a_named_variable_reaches_the_worker_and_no_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

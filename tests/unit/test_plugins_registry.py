@@ -21,7 +21,7 @@ class Strict(Scaffold):
     summary = "asks for much"
     version = "1"
     def rules(self, task): return "rules"
-    def gate(self, request, policy): return ()
+    def gate(self, submission): return ()
 """
 
 GOOD = f"""{HEADER}

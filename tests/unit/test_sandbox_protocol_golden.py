@@ -25,7 +25,18 @@ from pydantic import TypeAdapter
 
 import curation_sandbox
 from curation_sandbox.blobs import BlobStore
-from curation_sandbox.protocol import AttemptView, CheckReply, History, SignalView, Status, SubmitReply, TaskView
+from curation_sandbox.protocol import (
+    AttemptView,
+    CheckReply,
+    History,
+    MethodList,
+    MethodView,
+    ReproductionView,
+    SignalView,
+    Status,
+    SubmitReply,
+    TaskView,
+)
 from curation_sandbox.submit_server import HandlerError, SubmitServer
 from submit_bench import QUICK
 
@@ -122,10 +133,15 @@ class GoldenHandler:
             "done": Status,
             "check": CheckReply,
             "submit": SubmitReply,
+            "submitted": SubmitReply,
             "attempt": AttemptView,
             "history": History,
             "signal": SignalView,
             "signal_view": SignalView,
+            "reproduce": ReproductionView,
+            "reproduction": ReproductionView,
+            "methods": MethodList,
+            "method": MethodView,
         }[name]
         return lambda *_: self._reply(kind)
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "runs": ("curation_harness.cli.records:runs", "List the runs."),
     "show": ("curation_harness.cli.records:show", "Show one run."),
     "report": ("curation_harness.cli.runs:report", "Write a run's HTML report."),
+    "diagnose": ("curation_harness.cli.diagnose:diagnose_runs", "Say what the attempts of runs did."),
     "tasks": ("curation_harness.cli.plugins:tasks", "List the tasks."),
     "agents": ("curation_harness.cli.plugins:agents", "List the agents."),
     "scaffolds": ("curation_harness.cli.plugins:scaffolds", "List the scaffolds."),

@@ -32,7 +32,7 @@ from curation_sandbox.spec import format_size
     "--have",
     multiple=True,
     metavar="NAME=PATH",
-    help="Use a folder (unpacked images, a model) or file of yours instead of fetching it.",
+    help="Use a folder (unpacked images, a model) or file of yours instead of fetching it; NAME= undoes that.",
 )
 @click.option("--list", "only_list", is_flag=True, help="Say what the task needs and what is here; fetch nothing.")
 @click.option("--verify", "thorough", is_flag=True, help="Also hash every file of a task that was made before.")
@@ -69,9 +69,15 @@ def _print(pieces: Sequence[Piece]) -> None:
         shown.add_column(column, justify="right" if column == "size" else "left")
     for piece in pieces:
         size = format_size(piece.bytes) if piece.bytes else "?"
-        shown.add_row(piece.want.name, piece.want.what, size, "yes" if piece.here else "no", piece.want.origin)
+        shown.add_row(piece.want.name, piece.want.what, size, _here(piece), piece.want.origin)
     if pieces:
         stdout().print(shown)
+
+
+def _here(piece: Piece) -> str:
+    if piece.own is None:
+        return "yes" if piece.here else "no"
+    return f"yes, yours: {piece.own}" if piece.here else f"no: yours, {piece.own}, is gone"
 
 
 @contextmanager

@@ -48,6 +48,11 @@ from curation_harness.watcher import Watcher
     metavar="NAME=IN/OUT",
     help="A model's price in dollars per million tokens, where it is not known or not yours.",
 )
+@click.option(
+    "--reproduce-policy",
+    is_flag=True,
+    help="Run every submitted policy again on the host; refuse one that makes other rows.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the resolved plan and check it; start nothing.")
 @as_json
 def launch(
@@ -67,6 +72,7 @@ def launch(
     small_model: str | None,
     base_url: str | None,
     prices: tuple[str, ...],
+    reproduce_policy: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -89,6 +95,7 @@ def launch(
         small_model=small_model,
         base_url=base_url,
         prices=prices,
+        reproduce_policy=reproduce_policy,
     )
     registry = load_registry()
     if dry_run:

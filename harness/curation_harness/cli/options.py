@@ -32,7 +32,7 @@ def as_json(command: F) -> F:
 
 
 def a_run(command: F) -> F:
-    return click.argument("run", default="last", shell_complete=_complete_runs)(command)
+    return click.argument("run", default="last", shell_complete=complete_runs)(command)
 
 
 def named(kind: Kind, default: str) -> Callable[[F], F]:
@@ -72,5 +72,6 @@ def load_registry() -> Registry:
     return registry
 
 
-def _complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Shell completion by the ids of the runs."""
     return [run for run in ["last", *run_ids(places.runs())] if run.startswith(incomplete)]

@@ -12,6 +12,7 @@ from curation_harness import places, shipped_signals
 from curation_harness.cli.fetch import metered
 from curation_harness.cli.launch import watching
 from curation_harness.cli.options import as_json, load_registry, named, names_of
+from curation_plugins import assets as task_assets
 from curation_plugins import config
 from curation_plugins.hub.store import Store
 
@@ -21,7 +22,10 @@ from curation_plugins.hub.store import Store
 @named("engine", "local")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a number of the task.")
 @click.option(
-    "--have", multiple=True, metavar="NAME=PATH", help="Use a model folder of yours instead of fetching it."
+    "--have",
+    multiple=True,
+    metavar="NAME=PATH",
+    help="Use a model folder of yours instead of fetching it; NAME= undoes that.",
 )
 @as_json
 def signals(task: str, engine: str, overrides: tuple[str, ...], have: tuple[str, ...], as_json: bool) -> None:
@@ -34,6 +38,7 @@ def signals(task: str, engine: str, overrides: tuple[str, ...], have: tuple[str,
     chosen = chosen.with_config(config.override(chosen.config, overrides))
     cache, wanted = places.cache(), shipped_signals.wants(chosen)
     fetching.adopt(chosen, wanted, cache, have)
+    task_assets.require_downloads(cache, chosen)  # before a model is fetched for a pool that is not here
     store = Store(cache)
     missing = store.missing(wanted)
     if missing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from curation_harness.record.bootstrap import DRAWS, SEED, Measured, Resampled, resample
 from curation_harness.record.contrasts import Contrasts, Side, sides, training_of
@@ -18,7 +18,12 @@ PARTS: tuple[Part, ...] = ("public", "sealed", "all")
 
 
 def analyse(
-    headline: Sequence[Halves], attempt: Tallies | None, attempts: int, table: Sums | None, draws: int = DRAWS
+    headline: Sequence[Halves],
+    attempt: Tallies | None,
+    attempts: int,
+    table: Sums | None,
+    draws: int = DRAWS,
+    graded: Collection[str] = (),
 ) -> Analysis | None:
     """Compare a headline with the references.
 
@@ -26,6 +31,7 @@ def analyse(
         headline: tallies of the chosen selection under each fresh seed.
         attempt: public tallies of the attempt it was chosen as.
         attempts: how many attempts it was chosen from.
+        graded: benchmarks whose scores are a judge's opinion.
 
     Returns:
         None without references, or if theirs are other items.
@@ -47,11 +53,31 @@ def analyse(
         differences=tuple(
             _difference(contrasts[part], name, part) for name in references for part in ("sealed", "all", "public")
         ),
+        without_judge=_without_judge(arms, list(references), graded, draws),
         recovered=tuple(
             found for part in ("sealed", "all") if (found := _recovered(contrasts[part], references, part))
         ),
         shrinkage=_shrinkage(drawn["public"], drawn["sealed"], attempts) if chosen else None,
     )
+
+
+def _without_judge(
+    arms: Mapping[str, Sequence[Halves]], references: Sequence[str], graded: Collection[str], draws: int
+) -> tuple[Difference, ...]:
+    """Differences over the benchmarks that no judge grades; none where that is all of them, or none."""
+    bare = {
+        name: [{half: _leaving_out(graded, tallies) for half, tallies in halves.items()} for halves in seeds]
+        for name, seeds in arms.items()
+    }
+    left, all_of_them = (len(known[HEADLINE][0]["sealed"].cells) for known in (bare, arms))
+    if not 0 < left < all_of_them:
+        return ()
+    contrasts = {part: _contrasts(_resampled(part, bare, None, draws)) for part in PARTS if part != "public"}
+    return tuple(_difference(found, name, part) for name in references for part, found in contrasts.items())
+
+
+def _leaving_out(names: Collection[str], tallies: Tallies) -> Tallies:
+    return Tallies({name: metrics for name, metrics in tallies.cells.items() if name not in names})
 
 
 def _resampled(part: Part, arms: Mapping[str, Sequence[Halves]], attempt: Tallies | None, draws: int) -> Resampled:

@@ -8,6 +8,9 @@
 | ``refused`` | a submission was refused | ``n``, ``codes`` |
 | ``duplicate`` | content that was accepted before | ``attempt`` |
 | ``accepted`` | a submission became attempt n | ``n``, ``digest``, ``rows`` |
+| ``reproduced`` | a policy was run again by the host | ``ok``, ``seconds``, ``trial`` (``curate reproduce``) |
+| ``methods-listed`` | method cards were listed | ``family``, ``search``, ``count`` |
+| ``method-read`` | a method card was read | ``id``, ``attempts`` (accepted before) |
 | ``attempt-started`` | its turn came | ``n`` |
 | ``attempt-scored`` | result written | ``n``, ``mean`` |
 | ``attempt-failed`` | we failed on it | ``n``, ``failure``, ``refunded`` |
@@ -56,6 +59,9 @@ KINDS = frozenset(
         "refused",
         "duplicate",
         "accepted",
+        "reproduced",
+        "methods-listed",
+        "method-read",
         "attempt-started",
         "attempt-scored",
         "attempt-failed",

@@ -115,6 +115,9 @@ class Analysis(Entry):
     groups: int
     """Groups of items that were drawn, public and sealed."""
     differences: tuple[Difference, ...]
+    without_judge: tuple[Difference, ...] = ()
+    """The same over the benchmarks that no judge grades, on sealed and on all items; none where a judge grades
+    none."""
     recovered: tuple[Recovered, ...]
     shrinkage: Shrinkage | None
 

@@ -55,7 +55,7 @@ class ScaffoldUsed(Entry):
     name: str
     version: str
     digest: str
-    """SHA-256 of the rules the agent read."""
+    """SHA-256 over its name, version, rules, method cards and gate; a resumed run must find the same."""
     distribution: str
 
 
@@ -145,6 +145,8 @@ class RunSpec(Entry):
     hardware: Hardware
     published: tuple[Published, ...] = ()
     """Scores that others published for this task."""
+    reproduce_policy: bool = False
+    """Whether the host ran every submitted policy again: the scaffold asks for it, or ``--reproduce-policy``."""
     audit: AuditCounts | None = None
     """Rows of the pool that hold benchmark items, and so were nobody's to choose; none: the pool was not audited."""
 
@@ -156,6 +158,18 @@ class Truth(Entry):
     """Good rows among the selected."""
     recall: float
     """Good rows selected, as a share of the good rows that could have been (at most ``rows_max``)."""
+
+
+class ReproductionKept(Entry):
+    """What came of running a submitted policy again."""
+
+    ok: bool
+    seconds: float
+    """Wall time of the policy's run."""
+    functions: tuple[str, ...]
+    """What was entered of it, as ``file:qualified.name``, sorted."""
+    digest: str | None
+    """SHA-256 of the canonical selection that it made; none: it made none that could be read."""
 
 
 class AttemptSubmission(Entry):
@@ -171,6 +185,10 @@ class AttemptSubmission(Entry):
     policy: tuple[PolicyFile, ...]
     accepted: str
     """ISO 8601, UTC."""
+    cited: tuple[str, ...] = ()
+    """Ids of the method cards that the policy says it rests on, as the scaffold read them from it."""
+    reproduction: ReproductionKept | None = None
+    """None: the policy was not run again."""
 
 
 class Timings(Entry):
@@ -230,7 +248,7 @@ class Headline(Entry):
 
 
 class Refusal(Entry):
-    """``refusals/NNN.json``."""
+    """``refusals/NNN.json``; ``refusals/NNN/`` has the policy, and the rows where they could be read."""
 
     n: int
     key: str
@@ -238,6 +256,15 @@ class Refusal(Entry):
     more_problems: int
     refused: str
     """ISO 8601, UTC."""
+    note: str = ""
+    digest: str | None = None
+    """SHA-256 of the canonical selection; none: it could not be read."""
+    policy: tuple[PolicyFile, ...] = ()
+    """Its files; kept where they are small enough together."""
+    cited: tuple[str, ...] = ()
+    """As in ``submission.json``."""
+    reproduction: ReproductionKept | None = None
+    """As in ``submission.json``."""
 
 
 class ReferenceSeed(Entry):

@@ -11,6 +11,8 @@
                                evaluation-public.json, evaluation-sealed.json   what answered and graded
                                model/                 the trained model, while the task's policy keeps it
         refusals/001.json
+        refusals/001/          policy/, selection.jsonl: what was refused
+        history/               what the agent was given: scores, its rows, the signals it bought
         headline/attempt-NNN/seed-K/   scores.json and item results
         headline.json
         prompt.md              what an agent with a model was told
@@ -169,13 +171,7 @@ class RunRecord:
         """Write an accepted submission's folder; it appears whole or not at all."""
         target = self.attempt_folder(submission.n)
         scratch = target.with_name(f".{target.name}.tmp")
-        shutil.rmtree(scratch, ignore_errors=True)
-        (scratch / "policy").mkdir(parents=True)
-        (scratch / "selection.jsonl").write_bytes(canonical)
-        for name, source in policy.items():
-            place = scratch / "policy" / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, place)
+        _fill(scratch, canonical, policy)
         (scratch / "submission.json").write_bytes(submission.model_dump_json(indent=1).encode() + b"\n")
         files.publish_folder(scratch, target)
 
@@ -197,8 +193,22 @@ class RunRecord:
 
     # -- the rest --------------------------------------------------------------------------------
 
-    def write_refusal(self, refusal: Refusal) -> None:
-        files.write_model(self.folder / "refusals" / f"{refusal.n:03d}.json", refusal)
+    def refusal_folder(self, n: int) -> Path:
+        return self.folder / "refusals" / f"{n:03d}"
+
+    def write_refusal(self, refusal: Refusal, canonical: bytes | None, policy: Mapping[str, Path]) -> None:
+        """Write a refusal with what was refused.
+
+        Args:
+            canonical: the rows, where they could be read.
+            policy: the files that are kept.
+        """
+        target = self.refusal_folder(refusal.n)
+        scratch = target.with_name(f".{target.name}.tmp")
+        shutil.rmtree(target, ignore_errors=True)  # of a process that was killed before the refusal was written
+        _fill(scratch, canonical, policy)
+        files.publish_folder(scratch, target)
+        files.write_model(target.with_suffix(".json"), refusal)
 
     def refusals(self) -> tuple[Refusal, ...]:
         return tuple(read(path, Refusal) for path in sorted((self.folder / "refusals").glob("[0-9]*.json")))
@@ -217,6 +227,18 @@ class RunRecord:
     def references(self) -> ReferenceTable | None:
         path = self.folder / "references.json"
         return read(path, ReferenceTable) if path.exists() else None
+
+
+def _fill(scratch: Path, canonical: bytes | None, policy: Mapping[str, Path]) -> None:
+    """Make the folder of something that was handed in."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    (scratch / "policy").mkdir(parents=True)
+    if canonical is not None:
+        (scratch / "selection.jsonl").write_bytes(canonical)
+    for name, source in policy.items():
+        place = scratch / "policy" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, place)
 
 
 def read(path: Path, model: type[ModelT]) -> ModelT:

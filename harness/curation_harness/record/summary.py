@@ -46,6 +46,8 @@ class SealedLine(SealedScore):
 class ReferenceLine(Entry):
     name: str
     seeds: int
+    rows: int
+    """Of one seed's selection; the most of any seed."""
     public: float
     """Mean over seeds."""
     public_sd: float | None
@@ -158,6 +160,7 @@ def reference_line(arm: ReferenceArm) -> ReferenceLine:
     return ReferenceLine(
         name=arm.name,
         seeds=len(arm.seeds),
+        rows=max(seed.rows for seed in arm.seeds),
         public=public[0],
         public_sd=public[1],
         sealed=sealed[0],

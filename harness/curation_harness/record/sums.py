@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
@@ -130,7 +131,9 @@ def _tallies(groups: Columns, values: Columns, bases: Columns) -> Halves:
 
 
 def _cells(groups: str, values: str, bases: str) -> dict[str, Cell]:
-    rows = zip(groups.split(), map(float, values.split()), map(float, bases.split()), strict=True)
+    rows = list(zip(groups.split(), map(float, values.split()), map(float, bases.split()), strict=True))
+    if not all(math.isfinite(value) and math.isfinite(base) for _, value, base in rows):
+        raise ValueError("a sum is no finite number")
     return {group: (value, base) for group, value, base in rows}
 
 

@@ -20,6 +20,7 @@ from curation_harness.record.models import AttemptSubmission, ImageUsed
 from curation_harness.record.store import RunRecord
 from curation_harness.replay.source import RecordedSource
 from curation_harness.replay.verdict import Replay, SubmissionReplay
+from curation_harness.reproduction.runner import ContainerRunner
 from curation_harness.run import Parts, RunLoop
 from curation_harness.seat import ModelLine
 from curation_harness.watcher import Watcher
@@ -78,6 +79,7 @@ class Replayer:
             cache=self.cache,
             watcher=self.watcher,
             replayed=self.record,
+            policies=self._policies(),
         )
         try:
             with RunLoop(parts) as loop, interruptible(loop.stop):
@@ -92,6 +94,10 @@ class Replayer:
         replay = self._verdict(replayed, source)
         files.write_model(folder.with_suffix(".json"), replay)
         return replay
+
+    def _policies(self) -> ContainerRunner:
+        limits = self.record.spec.task.limits
+        return ContainerRunner(self.record.spec.run_id, self.image.digest, self.assets / "pool", limits)
 
     def _line(self, source: RecordedSource) -> ModelLine | None:
         used = self.record.spec.model

@@ -108,16 +108,26 @@ def _unscored(summary: Summary) -> Iterator[str]:
         return
     both = summary.sealed.all_items
     if both.without_judge is not None:
-        yield (
+        text = (
             f"Without the benchmarks that a judge grades: {summary.sealed.without_judge:.3f} on sealed items,"
-            f" {both.without_judge:.3f} on all."
+            f" {both.without_judge:.3f} on all"
         )
+        found = _unjudged(summary, "random")
+        if found is not None:
+            text += f"; {found.difference:+.3f} against random on sealed items, {verdict(found)}"
+        yield f"{text}."
     if both.unscored_answer or both.unscored_judge:
         yield (
             f"Unscored items, of the worst seed: {both.unscored_answer} whose answer could not be read (counted as"
             f" wrong) and {both.unscored_judge} that the judge did not grade readably (left out), of"
             f" {both.n + both.unscored_judge}."
         )
+
+
+def _unjudged(summary: Summary, reference: str) -> Difference | None:
+    analysis = summary.sealed.analysis if summary.sealed else None
+    known = analysis.without_judge if analysis else ()
+    return next((one for one in known if (one.reference, one.part) == (reference, "sealed")), None)
 
 
 def unscored_of(line: AttemptLine) -> list[str]:
@@ -136,6 +146,7 @@ def everything(summary: Summary) -> list[str]:
     """The sentences that follow the comparisons."""
     return [
         *_without_intervals(summary),
+        *_fewer_rows(summary),
         *recovered(summary),
         *power(summary),
         *shrinkage(summary),
@@ -150,6 +161,19 @@ def _without_intervals(summary: Summary) -> list[str]:
     return [
         "The differences have no intervals: the references' table does not hold what each of the same items came to."
         f" `harness references {summary.task}` measures one that does."
+    ]
+
+
+def _fewer_rows(summary: Summary) -> list[str]:
+    """Random references have as many rows as are allowed; a submission may have fewer."""
+    sealed = summary.sealed
+    random = next((line for line in summary.references if line.name == "random"), None)
+    chosen = next((line for line in summary.attempts if sealed and line.n == sealed.attempt), None)
+    if random is None or chosen is None or chosen.rows >= random.rows:
+        return []
+    return [
+        f"The chosen selection has {chosen.rows:,} rows, each random reference {random.rows:,}: a difference between"
+        " them is that of rows and number of rows together, and of training steps where the recipe counts epochs."
     ]
 
 

@@ -9,7 +9,7 @@ alone.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,13 +57,13 @@ def render(content: Content) -> str:
     summary = content.summary
     names = {name for line in summary.attempts if line.public for name in line.public.by_benchmark}
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             content=content,
             summary=summary,
             spec=content.record.spec,
-            figures=tuple(_figures(content)),
+            figures=tuple(embedded(_drawn(content))),
             shown_steps=SHOWN_STEPS,
             step_characters=STEP_CHARACTERS,
             benchmarks=sorted(names) if len(names) <= TABLE_BENCHMARKS else [],
@@ -71,7 +71,8 @@ def render(content: Content) -> str:
     )
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Templates of the pages: everything is escaped, and control characters are written out."""
     environment = Environment(
         loader=PackageLoader("curation_harness.report"),
         autoescape=True,
@@ -124,15 +125,20 @@ class FigureView:
     """``data:`` URI."""
 
 
-def _figures(content: Content) -> Iterator[FigureView]:
-    for name, title, caption, svg in _drawn(content):
+Drawn = tuple[str, str, str, str | None]
+"""(name, title, caption, SVG); no SVG: there is nothing to draw."""
+
+
+def embedded(drawn: Iterable[Drawn]) -> Iterator[FigureView]:
+    """Figures as a page holds them, those without anything to draw left out."""
+    for name, title, caption, svg in drawn:
         if svg is not None:
             encoded = base64.b64encode(svg.encode()).decode()
             image = Markup(f"data:image/svg+xml;base64,{encoded}")
             yield FigureView(name=name, title=title, caption=caption, image=image)
 
 
-def _drawn(content: Content) -> Iterator[tuple[str, str, str, str | None]]:
+def _drawn(content: Content) -> Iterator[Drawn]:
     summary, references = content.summary, content.references
     numbers = [page.line.n for page in content.attempts]
     mixes = {page.line.n: page.mix for page in content.attempts if page.mix is not None}
@@ -183,7 +189,7 @@ def _drawn(content: Content) -> Iterator[tuple[str, str, str, str | None]]:
 _PUBLISHED = " Crosses were published by others, measured with their own software, and can be compared by eye only."
 
 
-def _compared(summary: Summary) -> Iterator[tuple[str, str, str, str | None]]:
+def _compared(summary: Summary) -> Iterator[Drawn]:
     yield (
         "differences",
         "How far is it from each reference?",

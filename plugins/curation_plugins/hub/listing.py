@@ -96,7 +96,7 @@ def _of_hub(source: HubSource) -> Listing:
             hint="Accept them on the repository's page, then set HF_TOKEN (or run `hf auth login`).",
         ) from None
     except OfflineModeIsEnabled:
-        raise DownloadFailed("HF_HUB_OFFLINE is set", hint="Unset it for `harness fetch`.") from None
+        raise DownloadFailed("HF_HUB_OFFLINE is set", hint="Unset it for this command.") from None
     except Exception as error:  # its errors, and those of its HTTP library, which changed from release to release
         said = str(error).strip().splitlines()
         raise DownloadFailed(

@@ -4,16 +4,15 @@
 
     <cache>/downloads/<name>-<key>/
         fetched.json     where from, which revision, every file with size and SHA-256; complete or under way
+        before.json      what stood there before a folder of the user's took its place
         files/           the files, or for an archive its members
         archive/         an archive that is not unpacked yet
 """
 
 from __future__ import annotations
 
-import fnmatch
-import hashlib
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,9 +23,10 @@ from filelock import FileLock
 from pydantic import ValidationError
 
 from curation_plugins.config import Frozen
-from curation_plugins.errors import AssetsInvalid, ConfigInvalid, DownloadDamaged
+from curation_plugins.errors import AssetsInvalid, ConfigInvalid
 from curation_plugins.hub.archives import unpack
-from curation_plugins.hub.listing import Listing, RemoteFile, list_files, url_name
+from curation_plugins.hub.listing import Listing, RemoteFile, list_files
+from curation_plugins.hub.own import require_images, require_weights, sha256_of, wanted_files
 from curation_plugins.hub.transfer import download
 from curation_plugins.hub.wanted import Source, UrlSource, Want
 from curation_sandbox.errors import DiskFull
@@ -35,6 +35,7 @@ from curation_sandbox.spec import format_size
 FILES = "files"
 ARCHIVE = "archive"
 NOTE = "fetched.json"
+BEFORE = "before.json"
 ROOM = 2**30
 """Bytes that are left free beside what is fetched."""
 
@@ -112,17 +113,45 @@ class Store:
 
         Raises:
             ConfigInvalid: no such path, a file where a folder is needed, or not the wanted files in it.
+            AssetsInvalid: a model without its weights.
             DownloadDamaged: a file whose published hash is known, and is another one.
         """
         path = path.resolve()
         if not path.exists() or (want.unpack and not path.is_dir()):
             kind = "folder" if want.unpack else "folder or file"
             raise ConfigInvalid(f"--have {want.name}={path}: there is no such {kind}", hint=f"It is {want.what}.")
+        require_images(want, path)
         root = path if path.is_dir() else path.parent
-        files = {} if want.unpack else {name: _checked(want, root, name) for name in _own_files(want, path)}
+        names = [] if want.unpack else wanted_files(want, path)
+        if want.weights:
+            require_weights(root, frozenset(names), want.name)
+        files = {
+            name: FileNote(size=(root / name).stat().st_size, sha256=sha256_of(want, root / name, name))
+            for name in names
+        }
         known = Fetched(name=want.name, source=want.source, own=str(root), files=files, complete=True)
         with self._held(want):
+            before = self.fetched(want)
+            if before is not None and not before.own:
+                (self.folder(want) / NOTE).replace(self.folder(want) / BEFORE)
             self._write(want, known)
+
+    def disown(self, want: Want) -> None:
+        """Undoes ``adopt``: what was fetched before stands for it again, if anything was. No file is removed.
+
+        Raises:
+            ConfigInvalid: nothing of the user's stands for it.
+        """
+        with self._held(want):
+            known = self.fetched(want)
+            if known is None or not known.own:
+                raise ConfigInvalid(
+                    f"--have {want.name}=: no folder or file of yours stands for it", hint=f"It is {want.what}."
+                )
+            note, before = self.folder(want) / NOTE, self.folder(want) / BEFORE
+            note.unlink()
+            if before.exists():
+                before.replace(note)
 
     def fetch(self, want: Want, client: httpx.Client, meter: Meter) -> Fetched:
         """Brings what is missing of it; what is here stays.
@@ -192,9 +221,16 @@ class Store:
         total = listing.size or want.source.bytes
         if total is None:
             return
-        left = total * (2 if want.unpack else 1) - sum(note.size for note in known.files.values())
-        left -= sum(part.stat().st_size for part in self._incoming(want).rglob("*.part"))
-        require_room(self.root, left, want.what)
+        require_room(self.root, total * (2 if want.unpack else 1) - self._came(want, known), want.what)
+
+    def came(self, want: Want) -> int:
+        """Bytes that are here of something that is not completely here."""
+        known = self.fetched(want)
+        return 0 if known is None or known.own else self._came(want, known)
+
+    def _came(self, want: Want, known: Fetched) -> int:
+        parts = self._incoming(want).rglob("*.part")
+        return sum(note.size for note in known.files.values()) + sum(part.stat().st_size for part in parts)
 
     def _write(self, want: Want, known: Fetched) -> Fetched:
         folder = self.folder(want)
@@ -211,8 +247,11 @@ class Store:
             yield
 
 
-def require_room(folder: Path, needed: int, what: str) -> None:
+def require_room(folder: Path, needed: int, what: str, made_of: str = "") -> None:
     """Refuse before anything is fetched.
+
+    Args:
+        made_of: what the bytes are for, in a few words.
 
     Raises:
         DiskFull: less than ``needed`` bytes and ``ROOM`` are free.
@@ -221,46 +260,7 @@ def require_room(folder: Path, needed: int, what: str) -> None:
     free = shutil.disk_usage(folder).free
     if needed + ROOM > free:
         raise DiskFull(
-            f"{what} needs {format_size(needed)}, and {folder} has {format_size(free)} free",
-            hint=f"Free some ({format_size(ROOM)} are left over), or name another disk in CURATION_CACHE.",
+            f"{what} needs about {format_size(needed)}{f' ({made_of})' if made_of else ''}, and {folder} has"
+            f" {format_size(free)} free, of which {format_size(ROOM)} is kept free",
+            hint="Free some, or export CURATION_CACHE=/another/disk",
         )
-
-
-def total_bytes(wants: Sequence[Want]) -> tuple[int, int]:
-    """About how many bytes they are, and of how many of them that is not known."""
-    sizes = [want.source.bytes for want in wants]
-    return sum(size or 0 for size in sizes), sizes.count(None)
-
-
-def _own_files(want: Want, path: Path) -> list[str]:
-    """Which of the user's files are wanted.
-
-    Raises:
-        ConfigInvalid: none of them.
-    """
-    if path.is_file():
-        return [path.name]
-    source = want.source
-    patterns = [url_name(source.url)] if isinstance(source, UrlSource) else source.files or ("*",)
-    there = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
-    found = [name for name in there if any(fnmatch.fnmatch(name, pattern) for pattern in patterns)]
-    if not found:
-        raise ConfigInvalid(f"--have {want.name}={path} holds no {' or '.join(patterns)}", hint=f"It is {want.what}.")
-    return found
-
-
-def _checked(want: Want, root: Path, name: str) -> FileNote:
-    """Facts of a file of the user's, held against the published hash where there is one."""
-    source, path = want.source, root / name
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    found, wanted = sha256, source.sha256 if isinstance(source, UrlSource) else source.sha256.get(name)
-    if wanted is None and isinstance(source, UrlSource) and source.md5:
-        with path.open("rb") as file:
-            found, wanted = hashlib.file_digest(file, "md5").hexdigest(), source.md5
-    if wanted is not None and found != wanted:
-        raise DownloadDamaged(
-            f"{path} is not {want.what}: its hash is {found} instead of {wanted}",
-            hint="Take the file that the publisher names, or let `harness fetch` bring it.",
-        )
-    return FileNote(size=path.stat().st_size, sha256=sha256)

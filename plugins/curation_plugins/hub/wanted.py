@@ -63,6 +63,10 @@ class Want(Frozen):
     """Where it comes from."""
     unpack: bool = False
     """An archive (zip or tar): its members are what is wanted, and the archive is removed once they are here."""
+    inside: tuple[str, ...] = ()
+    """Folders of an archive of images that may hold them: a folder of the user's needs an image in one of them."""
+    weights: bool = False
+    """A model whose weights are read from safetensors files: a folder of the user's needs all of them."""
 
     @property
     def key(self) -> str:

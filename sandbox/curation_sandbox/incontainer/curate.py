@@ -9,6 +9,12 @@ The usual order:
     curate wait N --timeout 500              repeat while it exits with 3
     curate result N
 
+also:
+
+    curate methods [ID]                      method cards, where this run has them
+    curate reproduce FILE --policy DIR       free: does the policy make FILE again, as the host runs it?
+    curate history --save DIR                what a policy finds at /history
+
 exit codes: 0 ok; 2 usage, or the request was wrong; 3 still running; 4 refused (or check found problems);
 5 budget spent or run over; 6 the harness failed, not you; 7 the harness cannot be reached
 """
@@ -28,8 +34,9 @@ import socket
 import stat
 import sys
 import time
+import urllib.parse
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +112,22 @@ class Harness:
             if over(view) or time.monotonic() >= deadline:
                 return view
 
+    def submit(self, request: Json, seconds: float) -> Json:
+        """Hand in, and ask again under the same key until there is an answer or the time is spent."""
+        deadline = time.monotonic() + seconds
+        body = json.dumps(request, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+        while True:
+            wait = max(0.0, min(POLL_SECONDS, deadline - time.monotonic()))
+            reply = self._ask("POST", f"/v1/submissions?wait={wait:.2f}", body, 600.0)
+            if reply["outcome"] != "checking" or time.monotonic() >= deadline:
+                return reply
+
+    def download(self, path: str, place: Path) -> None:
+        """Get a file's bytes; the file appears whole or not at all."""
+        status, reply = self._exchange("GET", path, None, 300.0, place)
+        if status != 200:
+            raise Failure(str(reply.get("error", "bad-request")), str(reply.get("message", reply)))
+
     def upload(self, file: Path) -> str:
         """Send a file's bytes; returns their SHA-256."""
         digest = hashlib.sha256()
@@ -139,7 +162,10 @@ class Harness:
             return reply
         raise Failure(str(reply.get("error", "bad-request")), str(reply.get("message", reply)))
 
-    def _exchange(self, method: str, path: str, body: bytes | Path | None, timeout: float) -> tuple[int, Json]:
+    def _exchange(
+        self, method: str, path: str, body: bytes | Path | None, timeout: float, place: Path | None = None
+    ) -> tuple[int, Json]:
+        """One request. A reply with status 200 goes to ``place``, if there is one."""
         connection = self._connection
         connection.timeout = timeout
         if connection.sock is not None:
@@ -158,6 +184,9 @@ class Harness:
             # The harness may answer before it has read everything (it knows the bytes, they are too many).
             pass
         response = connection.getresponse()
+        if place is not None and response.status == 200:
+            write_file(place, iter(lambda: response.read(1 << 18), b""))
+            return 200, None
         text = response.read()
         if response.getheader("Curation-Protocol") != PROTOCOL_VERSION:
             raise Failure("ours", f"the harness does not speak version {PROTOCOL_VERSION} of the protocol.")
@@ -283,13 +312,19 @@ def budgets(status: Json) -> str:
 def show_status(status: Json) -> None:
     state = {
         "open": "open: you may submit",
-        "working": f"attempt {status['attempt']} is being trained or scored; your clock stands still",
+        "working": f"working: {_work(status)}; your clock stands still",
         "over": "over: nothing more can be submitted",
     }[status["state"]]
     print(f"run {status['run_id']} is {state}")
     print(budgets(status))
     for event in status["events"]:
         print("  note: " + event)
+
+
+def _work(status: Json) -> str:
+    if status["attempt"] is None:
+        return "busy with a signal or a policy of yours"
+    return f"attempt {status['attempt']} is being trained or scored"
 
 
 def show_task(task: Json, status: Json) -> None:
@@ -304,6 +339,8 @@ def show_task(task: Json, status: Json) -> None:
         ["iterations", str(task["iterations"])],
         ["seed for your randomness", str(task["seed"])],
     ]
+    if task["methods"]:
+        facts.append(["method cards", f"{task['methods']}: curate methods"])
     for name, value in facts:
         print(f"  {name:24}  {value}")
     print(f"  {'benchmarks':24}  {', '.join(task['benchmarks'])}")
@@ -403,16 +440,22 @@ def do_check(harness: Harness, args: argparse.Namespace, out: Out) -> int:
     return OK if reply["ok"] else REFUSED
 
 
-def do_submit(harness: Harness, args: argparse.Namespace, out: Out) -> int:
+def handed_in(harness: Harness, args: argparse.Namespace) -> Json:
+    """The file and the policy, uploaded."""
     data = regular_file(args.file)
     files = policy_files(args.policy)
-    request = {
-        "key": args.key or uuid.uuid4().hex,
+    return {
         "data": harness.upload(data),
         "policy": [{"path": name, "blob": harness.upload(path)} for name, path in files],
-        "note": args.note,
     }
-    reply = harness.post("/v1/submissions", request)
+
+
+def do_submit(harness: Harness, args: argparse.Namespace, out: Out) -> int:
+    key = args.key or uuid.uuid4().hex
+    reply = harness.submit({"key": key, **handed_in(harness, args), "note": args.note}, args.timeout)
+    if reply["outcome"] == "checking":
+        out.reply(reply, lambda: print(_checking(args, key)))
+        return RUNNING
     if reply["outcome"] == "refused":
         out.reply(reply, lambda: show_refusal(reply))
         return REFUSED
@@ -431,6 +474,37 @@ def do_submit(harness: Harness, args: argparse.Namespace, out: Out) -> int:
 
     out.reply(reply, show)
     return OK
+
+
+def _checking(args: argparse.Namespace, key: str) -> str:
+    return (
+        "the host is still running the policy again; nothing is accepted or refused yet. Ask for the answer with the"
+        f" same command and --key {key}: it is not handed in twice."
+    )
+
+
+def do_reproduce(harness: Harness, args: argparse.Namespace, out: Out) -> int:
+    view = harness.post("/v1/reproductions", handed_in(harness, args))
+    if view["state"] == "working":
+        view = harness.poll("/v1/reproductions/" + view["id"], args.timeout, lambda it: it["state"] != "working")
+    out.reply(view, lambda: show_reproduction(view))
+    if view["state"] == "ready":
+        return OK if view["ok"] else REFUSED
+    return OURS if view["state"] == "failed" else RUNNING
+
+
+def show_reproduction(view: Json) -> None:
+    if view["state"] == "working":
+        print("the policy is still running: run the same command again.")
+    elif view["state"] == "failed":
+        print("not tried, and the harness is to blame: " + view["failure"])
+    else:
+        seconds = "" if view["seconds"] is None else f" (the policy ran {view['seconds']:.1f} s)"
+        print(f"the policy {'makes the same rows again' if view['ok'] else 'would be refused:'}{seconds}")
+        for problem in view["problems"]:
+            print(f"  - {problem['message']} [{problem['code']}]")
+        if view["functions"]:
+            print("  entered: " + ", ".join(view["functions"]))
 
 
 def _known(n: int) -> str:
@@ -469,8 +543,70 @@ def wait_for(harness: Harness, n: int, seconds: float, out: Out) -> int:
 
 def do_history(harness: Harness, args: argparse.Namespace, out: Out) -> int:
     history = harness.get("/v1/attempts")
+    if args.save is not None:
+        save_history(harness, Path(args.save))
     out.reply(history, lambda: show_history(history))
     return OK
+
+
+def save_history(harness: Harness, folder: Path) -> None:
+    """The folder that the host shows a policy at ``/history``, byte for byte."""
+    for file in harness.get("/v1/history")["files"]:
+        place = folder / file["path"]
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Failure("usage", f"--save: cannot make {place.parent}: {error.strerror}") from None
+        harness.download("/v1/history/" + urllib.parse.quote(file["path"]), place)
+
+
+def do_methods(harness: Harness, args: argparse.Namespace, out: Out) -> int:
+    if args.id is not None:
+        card = harness.get("/v1/methods/" + urllib.parse.quote(args.id, safe=""))
+        out.reply(card, lambda: show_card(card["card"]))
+        return OK
+    asked = {"family": args.family, "search": args.search}
+    query = urllib.parse.urlencode({name: value for name, value in asked.items() if value is not None})
+    found = harness.get("/v1/methods" + ("?" + query if query else ""))
+    out.reply(found, lambda: show_methods(found))
+    return OK
+
+
+def show_methods(found: Json) -> None:
+    for method in found["methods"]:
+        print(f"  {method['id']:28}  {method['family']:12}  {method['title']}")
+        print(f"  {'':28}  {method['summary']}")
+    print(f"  {len(found['methods'])} methods; families: {', '.join(found['families'])}")
+    print("  the whole card: curate methods ID")
+
+
+def show_card(card: Json) -> None:
+    for line in card_lines(card):
+        print(line)
+
+
+def card_lines(value: Json) -> Iterator[str]:
+    """Any JSON as indented text; an entry of a list begins with a dash."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            label = name.replace("_", " ") + ":"
+            if isinstance(part, (dict, list)) and part:
+                yield label
+                yield from ("  " + line for line in card_lines(part))
+            else:
+                yield f"{label} {_plain(part)}"
+    elif isinstance(value, list):
+        for part in value:
+            for number, line in enumerate(card_lines(part)):
+                yield ("  " if number else "- ") + line
+    else:
+        yield _plain(value)
+
+
+def _plain(value: Json) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None or value == [] else str(value)
 
 
 def do_signal(harness: Harness, args: argparse.Namespace, out: Out) -> int:
@@ -493,12 +629,18 @@ def signal_lines(view: Json) -> list[str]:
 
 
 def write_lines(name: str, view: Json) -> None:
-    temporary = Path(name + ".part")
+    write_file(Path(name), (f"{line}\n".encode() for line in signal_lines(view)))
+
+
+def write_file(place: Path, pieces: Iterable[bytes]) -> None:
+    temporary = place.with_name(place.name + ".part")
     try:
-        temporary.write_text("".join(line + "\n" for line in signal_lines(view)), encoding="utf-8")
-        temporary.replace(name)
+        with temporary.open("wb") as file:
+            for piece in pieces:
+                file.write(piece)
+        temporary.replace(place)
     except OSError as error:
-        raise Failure("usage", f"cannot write {name}: {error.strerror}") from None
+        raise Failure("usage", f"cannot write {place}: {error.strerror}") from None
 
 
 def show_signal(view: Json, written: str | None) -> None:
@@ -556,13 +698,29 @@ def parser() -> argparse.ArgumentParser:
     submit.add_argument("--policy", metavar="DIR", required=True, help="folder with the code that made FILE")
     submit.add_argument("--note", metavar="TEXT", default="", help="what you tried and why")
     submit.add_argument("--wait", metavar="SECONDS", type=seconds, help="wait for the result")
+    submit.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=seconds,
+        default=500.0,
+        help="how long to wait where the host runs the policy again first; exit code 3 after it, default 500",
+    )
     submit.add_argument("--key", help="repeat an earlier submit under its key (8 to 64 of A-Za-z0-9_-)")
     wait = command("wait", do_wait, "wait for an attempt; exit code 3 while it runs")
     wait.add_argument("n", metavar="N", type=int)
     wait.add_argument("--timeout", metavar="SECONDS", type=seconds, default=100.0, help="default 100")
     result = command("result", do_result, "an attempt's scores")
     result.add_argument("n", metavar="N", type=int)
-    command("history", do_history, "all attempts so far")
+    reproduce = command("reproduce", do_reproduce, "have the host run the policy and compare with FILE; free")
+    reproduce.add_argument("file", metavar="FILE")
+    reproduce.add_argument("--policy", metavar="DIR", required=True, help="folder with policy.py, which made FILE")
+    reproduce.add_argument("--timeout", metavar="SECONDS", type=seconds, default=500.0, help="default 500")
+    history = command("history", do_history, "all attempts so far")
+    history.add_argument("--save", metavar="DIR", help="also write what a policy finds at /history into DIR")
+    methods = command("methods", do_methods, "published methods: a list, or one card whole")
+    methods.add_argument("id", metavar="ID", nargs="?", help="a card's id")
+    methods.add_argument("--family", metavar="FAMILY", help="only cards of this family")
+    methods.add_argument("--search", metavar="TEXT", help="only cards with all these words")
     signal = command("signal", do_signal, "have the host compute something for rows of the pool; metered")
     signal.add_argument("name", metavar="NAME")
     signal.add_argument("--rows", metavar="FILE", required=True, help="one row id a line")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from curation_plugins.api import Needs
+from curation_plugins.api import Needs, SmallerNeeds
 from curation_plugins.config import TaskConfig
-from curation_plugins.tasks.llava.recipe import Recipe
+from curation_plugins.tasks.llava.recipe import Recipe, read_recipe
+from curation_plugins.tasks.llava.recipes.named import named_recipes
 from curation_plugins.tasks.llava.settings import AssetSettings
 from curation_plugins.tasks.llava.sources.registry import ModelEntry
 from curation_plugins.tasks.llava.sources.settings import FetchedSettings
@@ -20,6 +21,8 @@ IMAGE_TOKENS: Final = 576
 """Of an image, where the model's entry has no number: LLaVA-1.5's."""
 LONG_ROW: Final = 2
 """How much longer than the mean the rows are for whose activations memory is planned."""
+SMALLER_CARD: Final = 80 * 10**9
+"""Bytes of a card that recipes are named for where the task's own does not fit."""
 REQUESTS: Final = 10_100
 """Of the eight benchmarks, MMBench's rotated copies included."""
 PROMPT_TOKENS: Final = 650
@@ -72,7 +75,22 @@ def needs(settings: AssetSettings, recipe: Recipe, config: TaskConfig) -> Needs 
         train_flop=6.0 * language * tokens * (RECOMPUTED if recipe.checkpointing else 1),
         evaluate_flop=2.0 * language * REQUESTS * (PROMPT_TOKENS + ANSWER_TOKENS),
         how=HOW,
+        instead=_smaller(model, recipe),
     )
+
+
+def _smaller(model: ModelEntry, recipe: Recipe) -> tuple[SmallerNeeds, ...]:
+    """The named recipes of the model's family that fit a card of 80 GB and take less of it than this one. They are
+    other recipes: scores under them compare with each other only."""
+    out = []
+    for name in named_recipes():
+        other = read_recipe({"extends": name})
+        memory = device_bytes(model, other)
+        if other.family == recipe.family and memory < device_bytes(model, recipe) and memory <= SMALLER_CARD:
+            what = f"{other.tuning} tuning, precision {other.precision}, {other.optimiser}"
+            setting = f"recipe.extends={name}"
+            out.append(SmallerNeeds(setting=setting, what=what, cards=other.cards, device_memory=memory))
+    return tuple(sorted(out, key=lambda one: one.device_memory))
 
 
 def disk_bytes(settings: FetchedSettings, benchmarks: tuple[str, ...]) -> int:

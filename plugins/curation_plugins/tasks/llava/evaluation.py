@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field
 
@@ -46,7 +49,7 @@ class Evaluation(Frozen):
         return {**chosen, "judge": self.judge.identity() if self.judge else None}
 
     def require_ready(self, graded: Sequence[str]) -> None:
-        """Looks whether the judge and its key, and the other Python, are there; asks nobody.
+        """Looks whether the judge and its key, and a Python with the engine, are there; asks no judge.
 
         Args:
             graded: those of the task's benchmarks that have no score without a judge.
@@ -65,5 +68,22 @@ class Evaluation(Frozen):
         if self.interpreter is not None and not os.access(self.interpreter, os.X_OK):
             raise ConfigInvalid(
                 f"evaluation.interpreter: {self.interpreter} is no program that can be run",
-                hint="docs/vlm-benchmarks.md says how to make a Python that has vLLM.",
+                hint=_MAKE_ONE,
             )
+        python = str(self.interpreter or sys.executable)
+        # found out now: the engine starts only after a training, and a worker without it would fail every attempt
+        if self.backend == "vllm" and not _has_vllm(python):
+            raise ConfigInvalid(f"evaluation.backend is vllm, and {python} has none", hint=_MAKE_ONE)
+
+
+_MAKE_ONE: Final = (
+    "docs/vlm-benchmarks.md says how to make a Python that has vLLM; name it with"
+    " --set evaluation.interpreter=PATH/bin/python. Without vLLM: --set evaluation.backend=transformers (slow)."
+)
+
+
+@cache
+def _has_vllm(python: str) -> bool:
+    """Whether this interpreter finds vLLM; nothing of it is imported."""
+    looks = "import importlib.util, sys; sys.exit(importlib.util.find_spec('vllm') is None)"
+    return subprocess.run([python, "-c", looks], check=False, capture_output=True, timeout=60).returncode == 0

@@ -112,6 +112,11 @@ class Recipe(BaseModel):
             raise ValueError("the tower stays frozen under LoRA")
         return self
 
+    def applied(self) -> dict[str, Any]:
+        """Its values without those that nothing reads and those that are not set."""
+        unread = set() if self.tuning == "lora" else {"lora"}
+        return self.model_dump(mode="json", exclude=unread, exclude_none=True)
+
     @property
     def rows_a_pass(self) -> int:
         """Rows of one forward pass on one card."""

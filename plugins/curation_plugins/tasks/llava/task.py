@@ -97,6 +97,9 @@ class LlavaTask(Task):
     def checkpoint_bytes(self, assets: Path) -> int | None:
         return estimate.checkpoint_bytes(self.settings, self.recipe)
 
+    def applied_recipe(self) -> Mapping[str, JsonValue]:
+        return self.recipe.applied()
+
     def needs(self) -> Needs | None:
         return estimate.needs(self.settings, self.recipe, self.config)
 

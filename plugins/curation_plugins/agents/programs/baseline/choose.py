@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from pathlib import Path
 
 from . import policy
 from .plan import METHODS, Step
 from .selection.method import Method
-from .selection.pool import Pool
+from .selection.pool import ROWS, Pool
 from .selection.standalone import MANIFEST
 
 
@@ -52,13 +53,16 @@ def main(arguments: list[str] | None = None) -> int:
 def make(
     method: Method, parameters: dict[str, float], pool: Path, count: int, seed: int, extra: Path | None, out: Path
 ) -> str:
-    """Makes the folder ``out``; returns what to tell.
+    """Makes the folder ``out``; returns what to tell. Where it fails, there is no folder.
 
     Raises:
-        LookupError: the pool lacks what the method needs.
+        LookupError: there is no pool, or it lacks what the method needs.
         PolicyFailed: the method could not be carried out.
     """
     every = Pool(pool, *([] if extra is None else [extra]))
+    if every.size == 0:
+        empty = (pool / ROWS).exists()
+        raise LookupError(f"{pool / ROWS} holds no rows" if empty else f"there is no {ROWS} in {pool}")
     missing = [need for need in method.needs if not every.has(need)]
     if missing:
         raise LookupError(f"the pool has no {' and no '.join(missing)} (see docs/baselines.md)")
@@ -67,8 +71,13 @@ def make(
     columns = {name: every.column(need) for need, name in names.items() if name is not None and name not in own}
     step, out = Step(1, method, parameters, seed), out.resolve()
     target = every.target if "target" in method.needs else None
-    policy.write(out, step, count, {name: column for name, column in columns.items() if column is not None}, target)
-    chosen = policy.run(out, pool.resolve(), out / ("records.jsonl" if method.rewrite else "rows.txt"))
+    kept = {name: column for name, column in columns.items() if column is not None}
+    policy.write(out, step, count, seed, kept, target)
+    try:
+        chosen = policy.run(out, pool.resolve(), out / ("records.jsonl" if method.rewrite else "rows.txt"))
+    except policy.PolicyFailed:
+        shutil.rmtree(out, ignore_errors=True)
+        raise
     made = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
     looked = "looks at target data" if method.target else "does not look at target data"
     return f"{out}: {chosen} of {every.size} rows by {method.name} ({looked}), sha256 {made['sha256'][:16]}"

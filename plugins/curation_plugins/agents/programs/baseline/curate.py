@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,12 @@ class Curate:
         return self._ask("status")
 
     def submit(self, rows: Path, policy: Path, note: str) -> Reply:
-        """Accepted, duplicate or refused: see ``outcome``."""
-        return self._ask("submit", str(rows), "--policy", str(policy), "--note", note)
+        """Accepted, duplicate or refused: see ``outcome``. Waits while the host runs the policy again."""
+        key = uuid.uuid4().hex
+        while True:
+            reply = self._ask("submit", str(rows), "--policy", str(policy), "--note", note, "--key", key)
+            if reply["outcome"] != "checking":
+                return reply
 
     def wait(self, attempt: int) -> Reply:
         """The attempt once it is scored or has failed."""
@@ -61,6 +66,10 @@ class Curate:
                 raise CurateFailed("ours", str(view.get("failure")))
             if view["state"] == "ready":
                 return dict(zip(view["rows"], view["values"], strict=True))
+
+    def save_history(self, folder: Path) -> None:
+        """Get what the host shows a policy as ``/history``."""
+        self._ask("history", "--save", str(folder))
 
     def done(self) -> Reply:
         return self._ask("done")

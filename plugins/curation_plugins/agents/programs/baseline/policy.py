@@ -16,13 +16,14 @@ from .selection.standalone import MANIFEST
 
 SELECTION = Path(__file__).parent / "selection"
 SIGNALS = "signals"
-"""Folder in a policy that holds what the method uses and the pool has not: host signals, lists, target texts."""
+"""Folder in a policy that holds what the method uses and neither pool nor history has: lists, target texts. Data: a
+host that runs policies again does not take a policy with it."""
 
 _TEMPLATE = '''"""{summary}
 
 {citation}
 
-Run by itself: python policy.py --pool /pool --out rows.txt --seed {seed}
+Run by itself: python policy.py --pool /pool --history /history --seed {seed} --out rows.txt
 The very same selection again: python policy.py --pool /pool --out rows.txt --like manifest.json
 """
 
@@ -33,19 +34,26 @@ from selection.standalone import main
 
 COUNT = {count}
 SEED = {seed}
+TURN = {turn}
 PARAMETERS = {parameters}
 
 if __name__ == "__main__":
-    main(METHOD, COUNT, SEED, PARAMETERS, Path(__file__).parent / "{signals}")
+    main(METHOD, COUNT, SEED, TURN, PARAMETERS, Path(__file__).parent / "{signals}")
 '''
 
 
 def write(
-    folder: Path, step: Step, count: int, signals: dict[str, tables.Column], target: list[str] | None = None
+    folder: Path,
+    step: Step,
+    count: int,
+    seed: int,
+    signals: dict[str, tables.Column],
+    target: list[str] | None = None,
 ) -> None:
     """Make the policy of a step in ``folder``, over whatever an interrupted run left there.
 
     Args:
+        seed: the task's; what the step's differs from it by stands in the policy.
         signals: further columns that the method uses.
         target: the target texts, if it uses them.
     """
@@ -60,7 +68,8 @@ def write(
         citation=step.method.citation,
         module=module,
         count=count,
-        seed=step.seed,
+        seed=seed,
+        turn=step.seed - seed,
         parameters=json.dumps(dict(step.parameters)),
         signals=SIGNALS,
     )
@@ -83,14 +92,17 @@ def _needed(module: str) -> set[str]:
     return needed
 
 
-def run(folder: Path, pool: Path, rows: Path) -> int:
+def run(folder: Path, pool: Path, rows: Path, history: Path | None = None) -> int:
     """Run a policy as anybody else would, and return how many rows it chose; the manifest goes into its folder.
+
+    Args:
+        history: what the host gave in this run, as ``curate history --save`` writes it.
 
     Raises:
         PolicyFailed: it ended with an error, or chose nothing.
     """
     command = [sys.executable, "-B", "policy.py", "--pool", str(pool), "--out", str(rows)]
-    command += ["--write-manifest", MANIFEST]
+    command += ["--write-manifest", MANIFEST, *([] if history is None else ["--history", str(history)])]
     ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if ended.returncode != 0:
         raise PolicyFailed(ended.stderr.strip().rpartition("\n")[2])

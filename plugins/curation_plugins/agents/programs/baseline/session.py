@@ -53,7 +53,7 @@ class Session:
         if self._pool.size != self._task["pool_rows"]:
             found = f"{self._pool.size} rows were found in {pool}"
             raise PoolUnreadable(f"{found}, and the task says {self._task['pool_rows']}")
-        self._signals: dict[str, tables.Column] = {}
+        self._history = workspace / "history"
         self._journal = journal
 
     def run(self, only: str | None) -> None:
@@ -125,21 +125,16 @@ class Session:
             rows = self._workspace / "asked-rows.txt"
             rows.write_text("".join(f"{row}\n" for row in asked))
             say(f"asking the host for the signal {name} over {len(asked)} rows")
-            values: list[object] = [None] * self._pool.size
-            for row, value in self._curate.signal(name, rows).items():
-                values[row] = value
-            self._signals[name.lower().replace("-", "_")] = tables.from_values(values)
-            folder = self._workspace / policy.SIGNALS
-            folder.mkdir(exist_ok=True)
-            tables.write_archive(folder / "signals.npz", self._signals)
-            self._pool = Pool(self._pool_folder, folder, *self._tables)
+            self._curate.signal(name, rows)
+            self._curate.save_history(self._history)
+            self._pool = Pool(self._pool_folder, *self._tables, history=self._history)
 
     def _beside(self, method: Method) -> tuple[dict[str, tables.Column], list[str] | None]:
-        """Columns and target texts that the method uses and the pool's own folder lacks."""
+        """Columns and target texts that the method uses and neither the pool's own folder nor the history has."""
         columns: dict[str, tables.Column] = {}
         for need in method.needs:
             name, column = self._pool.column_name(need), self._pool.column(need)
-            if name is not None and column is not None and name not in self._own:
+            if name is not None and column is not None and name not in self._own | self._pool.bought:
                 columns[name] = column
         return columns, self._pool.target if "target" in method.needs else None
 
@@ -170,10 +165,12 @@ class Session:
             self._journal.add(entry)
             say(f"{name}: {entry.outcome}: {entry.remark}")
             return entry
-        policy.write(folder, step, int(self._task["rows_max"]), *self._beside(step.method))
+        count, seed = int(self._task["rows_max"]), int(self._task["seed"])
+        policy.write(folder, step, count, seed, *self._beside(step.method))
         say(f"{name}: {step.method.summary} [{step.method.citation}]")
         try:
-            chosen = policy.run(folder, self._pool_folder, rows)
+            history = self._history if self._history.is_dir() else None
+            chosen = policy.run(folder, self._pool_folder, rows, history)
         except policy.PolicyFailed as failure:
             entry = begun(step, "skipped", 0, None, str(failure))
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from curation_plugins.errors import AssetsInvalid
 from curation_plugins.tasks.llava.benchmarks import tsv
 from curation_plugins.tasks.llava.benchmarks.benchmark import Benchmark
 from curation_plugins.tasks.llava.benchmarks.item import BenchmarkItem
@@ -28,6 +29,20 @@ class ChoiceBenchmark(Benchmark):
 
     def options(self, row: Row) -> dict[str, str]:
         return tsv.options(row)
+
+    def gold(self, row: Row, where: str) -> str:
+        """
+        Raises:
+            AssetsInvalid: none, or a letter without an option: no answer to it could be right.
+        """
+        letter, options = super().gold(row, where), self.options(row)
+        if letter not in options and self.is_choice(letter, options):
+            raise AssetsInvalid(f"{where}: the answer is {letter!r}, and the options are {', '.join(options)}")
+        return letter
+
+    def is_choice(self, answer: str, options: Mapping[str, str]) -> bool:
+        """Whether the gold answer must name one of the options."""
+        return True
 
     def prompt(
         self, row: Row, options: Mapping[str, str], images: int, style: PromptStyle, where: str

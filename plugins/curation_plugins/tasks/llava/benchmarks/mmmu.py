@@ -31,6 +31,10 @@ class MMMU(ChoiceBenchmark):
     def keeps(self, row: Row) -> bool:
         return cell(row, "split") in ("", "validation")
 
+    def is_choice(self, answer: str, options: Mapping[str, str]) -> bool:
+        """An open question has a text, or no options."""
+        return "A" in options and answer in _LETTERS
+
     def prompt(
         self, row: Row, options: Mapping[str, str], images: int, style: PromptStyle, where: str
     ) -> tuple[int | str, ...]:

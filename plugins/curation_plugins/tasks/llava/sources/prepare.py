@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from curation_plugins.errors import AssetsInvalid, PluginLayerError
+from curation_plugins.hub.own import require_weights
 from curation_plugins.hub.store import Fetched
 from curation_plugins.tasks.llava import layout
 from curation_plugins.tasks.llava.audit.files import audit_files
@@ -123,7 +124,7 @@ def _link_model(content: Path, files: Iterable[str], target: Path) -> None:
     Raises:
         AssetsInvalid: one of its files is gone, or what is there is no whole model.
     """
-    _require_weights(content, frozenset(files))
+    require_weights(content, frozenset(files), MODEL)
     for name in files:
         link = target / name
         link.parent.mkdir(parents=True, exist_ok=True)
@@ -138,34 +139,6 @@ def _link_model(content: Path, files: Iterable[str], target: Path) -> None:
             ) from None
         except OSError:
             link.symlink_to(file)
-
-
-def _require_weights(content: Path, files: frozenset[str]) -> None:
-    """A folder of the user's, or a repository with its weights in another format, may lack them."""
-    needed = ["config.json"]
-    if "model.safetensors.index.json" in files:
-        needed += _parts(content / "model.safetensors.index.json")
-    else:
-        needed.append("model.safetensors")
-    missing = [name for name in needed if name not in files]
-    if missing:
-        raise AssetsInvalid(
-            f"the base model has no {missing[0]} in {content}",
-            hint="Weights are read from safetensors files only; fetch the model, or name a whole folder with"
-            f" --have {MODEL}=PATH.",
-        )
-
-
-def _parts(index: Path) -> list[str]:
-    """The files that the weights are cut into.
-
-    Raises:
-        AssetsInvalid: the index does not say.
-    """
-    try:
-        return sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
-    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:  # whatever stands in it
-        raise AssetsInvalid(f"{index} does not list the model's files ({error})", hint="Fetch the model.") from None
 
 
 def _report(what: str, done: float) -> None:

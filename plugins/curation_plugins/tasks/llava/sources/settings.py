@@ -64,11 +64,15 @@ class FetchedSettings(Frozen):
             Want(name=ANNOTATIONS, what=f"rows of {pool.title}", source=pool.annotations),
             *(
                 Want(
-                    name=images_name(prefix), what=f"images {prefix or 'of the pool'}", source=one.source, unpack=True
+                    name=images_name(prefix),
+                    what=f"images {prefix or 'of the pool'}",
+                    source=one.source,
+                    unpack=True,
+                    inside=one.inside,
                 )
                 for prefix, one in pool.images.items()
             ),
-            Want(name=MODEL, what=f"base model {model}", source=self.model_entry().source()),
+            Want(name=MODEL, what=f"base model {model}", source=self.model_entry().source(), weights=True),
             *(
                 Want(name=benchmark_name(name), what=f"benchmark {name}", source=self.benchmark_source(name))
                 for name in benchmarks

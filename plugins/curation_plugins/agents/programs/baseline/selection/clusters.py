@@ -11,10 +11,15 @@ from .pool import Pool
 Points = NDArray[np.float32]
 WIDTH = 64
 """Dimensions that k-means and neighbours are computed in."""
+GRID = 2**11
+"""Coordinates are multiples of 1/GRID. Products of two are then multiples of 2^-22, and a sum of them below 2 is
+exact in 32 bits, in whatever order it is added up: neither threads nor NumPy's linear algebra decide anything."""
 ITERATIONS = 15
 """Of k-means."""
 AT_ONCE = 2048
-"""Rows of a block of similarities."""
+"""Rows of a block of similarities, at most."""
+PAIRS = 2**25
+"""Similarities of a block of nearest neighbours, at most: some 500 MB with what ranking them takes."""
 CANDIDATES = 60_000
 """Rows among which all pairs are affordable: about half a minute on one core."""
 
@@ -28,8 +33,8 @@ def directions(pool: Pool, rows: Rows) -> Points:
     """The rows' embeddings as unit vectors, centred and projected to ``WIDTH`` dimensions.
 
     Centred, because the states of a language model all point one way; projected with random signs (Achlioptas 2003),
-    the same in every run, a block at a time (a large pool's embeddings would fill a container's memory); rounded, so
-    that a sum's last bits (another number of threads) decide nothing.
+    the same in every run, a block at a time (a large pool's embeddings would fill a container's memory); then put on
+    the grid.
     """
     parts = [rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE)]
     if not parts:
@@ -43,8 +48,13 @@ def directions(pool: Pool, rows: Rows) -> Points:
 def _turned(points: NDArray[np.float64], signs: NDArray[np.float64]) -> Points:
     points = points @ signs
     length = np.linalg.norm(points, axis=1, keepdims=True)
-    unit: Points = np.round(points / np.where(length > 0, length, 1), 5).astype(np.float32)
-    return unit
+    return on_grid(points / np.where(length > 0, length, 1))
+
+
+def on_grid(points: NDArray[np.float64]) -> Points:
+    """The nearest multiples of 1/``GRID``."""
+    near: Points = (np.round(points * GRID) / GRID).astype(np.float32)
+    return near
 
 
 def spherical_k_means(
@@ -67,14 +77,13 @@ def spherical_k_means(
         length = np.linalg.norm(sums, axis=1, keepdims=True)
         # an empty cluster keeps its centroid
         means = np.where(length > 0, sums / np.where(length > 0, length, 1), centroids)
-        centroids = np.round(means, 5).astype(np.float32)
+        centroids = on_grid(means)
     return cluster, centroids
 
 
 def _nearest(points: Points, centroids: Points) -> NDArray[np.int64]:
     parts = [
-        np.argmax(np.round(points[start : start + AT_ONCE] @ centroids.T, 5), axis=1)
-        for start in range(0, len(points), AT_ONCE)
+        np.argmax(points[start : start + AT_ONCE] @ centroids.T, axis=1) for start in range(0, len(points), AT_ONCE)
     ]
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
 
@@ -94,13 +103,14 @@ def neighbours(points: Points, count: int) -> tuple[NDArray[np.int64], NDArray[n
     count = min(count, len(points) - 1)
     places = np.zeros((len(points), count), dtype=np.int64)
     cosines = np.zeros((len(points), count), dtype=np.float32)
-    for start in range(0, len(points), AT_ONCE):
-        block = np.round(points[start : start + AT_ONCE] @ points.T, 5)
+    step = max(1, min(AT_ONCE, PAIRS // max(1, len(points))))
+    for start in range(0, len(points), step):
+        block = points[start : start + step] @ points.T
         here = np.arange(len(block))
         block[here, start + here] = -2  # a point is no neighbour of its own
         near = np.sort(np.argpartition(-block, count - 1, axis=1)[:, :count], axis=1) if count else places[here]
         values = np.take_along_axis(block, near, axis=1)
         order = np.argsort(-values, axis=1, kind="stable")
-        places[start : start + AT_ONCE] = np.take_along_axis(near, order, axis=1)
-        cosines[start : start + AT_ONCE] = np.take_along_axis(values, order, axis=1)
+        places[start : start + step] = np.take_along_axis(near, order, axis=1)
+        cosines[start : start + step] = np.take_along_axis(values, order, axis=1)
     return places, cosines

@@ -39,7 +39,7 @@ def select(pool: Pool, count: int, rng: np.random.Generator, parameters: Paramet
 
 def transferability(centroids: NDArray[np.float32]) -> NDArray[np.float64]:
     """Mean cosine of each centroid to the others that are not nearly the same."""
-    cosine = np.round(centroids @ centroids.T, 5).astype(np.float64)
+    cosine = (centroids @ centroids.T).astype(np.float64)
     counted = cosine <= TOO_ALIKE
     np.fill_diagonal(counted, False)
     mean: NDArray[np.float64] = np.where(counted, cosine, 0).sum(axis=1) / np.maximum(1, counted.sum(axis=1))
@@ -48,7 +48,7 @@ def transferability(centroids: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def gaussian(points: NDArray[np.float32]) -> NDArray[np.float64]:
     """exp(-|x-y|^2 / 2) of all pairs, from 0.14 to 1 for unit vectors."""
-    square = np.maximum(0.0, 2 - 2 * np.round(points @ points.T, 5).astype(np.float64))
+    square = np.maximum(0.0, 2 - 2 * (points @ points.T).astype(np.float64))
     kernel: NDArray[np.float64] = np.exp(-square / 2)
     return kernel
 

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .tables import Column, from_values, read_columns
+from .tables import Column, from_values, read_bought, read_columns
 
 Need = Literal["source", "length", "similarity", "loss", "el2n", "content", "embedding", "target", "icons", "ards"]
 """``source``: name of the set a row came from; ``length``: characters of its answers; ``similarity``: of its image
@@ -74,10 +74,11 @@ class Pool:
 
     Args:
         folder: where the pool is mounted.
-        extra: folders with further tables: what ``curate signal`` gave, what a user brings.
+        extra: folders with further tables: what a user brings.
+        history: folder with what the host measured in this run; its signals stand in for what the tables lack.
     """
 
-    def __init__(self, folder: Path, *extra: Path) -> None:
+    def __init__(self, folder: Path, *extra: Path, history: Path | None = None) -> None:
         self.folder = folder
         self._extra = extra
         tables: dict[str, Column] = {}
@@ -92,6 +93,10 @@ class Pool:
         self._scanned = scan.rows > 0
         self.size = scan.rows or max(lengths, default=0)
         self._columns = {name: column for name, column in self._columns.items() if len(column) == self.size}
+        bought = {} if history is None else read_bought(history, self.size)
+        self._columns = {_plain(name): column for name, column in bought.items()} | self._columns
+        self.bought = frozenset(_plain(name) for name in bought)
+        """Names of the columns that the host measured."""
 
     @cached_property
     def ids(self) -> NDArray[np.int64]:
@@ -125,6 +130,10 @@ class Pool:
     def column_name(self, what: str) -> str | None:
         """Which of the names of ``what`` the pool has."""
         return next((n for n in NAMES.get(what, ()) if n in self._columns), None)
+
+    def column_named(self, name: str) -> Column:
+        """The column of exactly this name."""
+        return self._columns[name]
 
     def scalar(self, what: str) -> NDArray[np.float64]:
         """A column of numbers; NaN where it is undefined, and for rows that may not be chosen."""

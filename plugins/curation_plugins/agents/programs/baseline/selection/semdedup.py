@@ -33,7 +33,7 @@ def most_alike_before(points: NDArray[np.float32]) -> NDArray[np.float64]:
     out = np.full(len(points), -1.0)
     for start in range(0, len(points), AT_ONCE):
         stop = min(start + AT_ONCE, len(points))
-        block = np.round(points[start:stop] @ points[:stop].T, 5)
+        block = points[start:stop] @ points[:stop].T
         later = np.arange(stop)[None, :] >= np.arange(start, stop)[:, None]
         out[start:stop] = np.where(later, -1.0, block).max(axis=1)
     return out

@@ -1,4 +1,4 @@
-"""Run one method by itself: ``python policy.py --pool /pool --out rows.txt --seed 0``."""
+"""Run one method by itself: ``python policy.py --pool /pool --history /history --seed 0 --out rows.txt``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -37,9 +38,20 @@ def written(method: Method, pool: Pool, rows: Rows, seed: int) -> str:
 
 
 def manifest(
-    method: Method, pool: Path, signals: Path, count: int, seed: int, parameters: Parameters, text: str
+    method: Method,
+    pool: Path,
+    signals: Path,
+    count: int,
+    seed: int,
+    parameters: Parameters,
+    text: str,
+    bought: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """All that the selection follows from, and its hash: the same again from the same files."""
+    """All that the selection follows from, and its hash: the same again from the same files.
+
+    Args:
+        bought: the columns that the host measured in a run and the method uses, by the hash of their values.
+    """
     return {
         "method": method.name,
         "citation": method.citation,
@@ -53,6 +65,7 @@ def manifest(
         "parameters": dict(parameters),
         "pool": _digests(pool, method),
         "signals": {path.name: _sha256(path) for path in sorted(signals.glob("*"))},
+        "bought": dict(bought),
         "selected": text.count("\n"),
         "sha256": hashlib.sha256(text.encode()).hexdigest(),
     }
@@ -73,25 +86,37 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def main(method: Method, count: int, seed: int, parameters: Parameters, signals: Path) -> None:
+def bought(method: Method, pool: Pool) -> dict[str, str]:
+    """The columns that the host measured and the method uses: name → hash of their values."""
+    names = {pool.column_name(need) for need in method.needs} & pool.bought
+    columns = {name: pool.column_named(name) for name in sorted(name for name in names if name is not None)}
+    return {name: hashlib.sha256(column.tobytes()).hexdigest() for name, column in columns.items()}
+
+
+def main(method: Method, count: int, seed: int, turn: int, parameters: Parameters, signals: Path) -> None:
     """Command line of a policy: writes one row id a line, and on request the manifest, or holds itself against one.
 
     Args:
-        signals: folder with further tables (host signals, lists, target texts), if it is there.
+        seed: the task's, which the host gives too.
+        turn: added to it: 0 where the method is tried for the first time.
+        signals: folder with further tables (lists, target texts), if it is there.
     """
     parser = argparse.ArgumentParser(description=f"{method.summary} ({method.citation})")
     parser.add_argument("--pool", type=Path, default=Path("/pool"), help="the pool's folder")
+    parser.add_argument("--history", type=Path, help="folder with the signals that were bought")
     parser.add_argument("--out", type=Path, default=Path("rows.txt"), help="file to write")
     parser.add_argument("--count", type=int, default=count, help="rows to select")
-    parser.add_argument("--seed", type=int, default=seed, help="for the method's random choices")
+    parser.add_argument("--seed", type=int, default=seed, help="the task's; for the method's random choices")
     parser.add_argument("--write-manifest", type=Path, metavar="FILE", help="say what the selection follows from")
     parser.add_argument("--like", type=Path, metavar="FILE", help="fail unless the selection is this manifest's")
     options = parser.parse_args()
-    pool = Pool(options.pool, *([signals] if signals.is_dir() else []))
-    rows = run(method, pool, options.count, options.seed, parameters)
-    text = written(method, pool, rows, options.seed)
+    pool = Pool(options.pool, *([signals] if signals.is_dir() else []), history=options.history)
+    drawn = options.seed + turn
+    rows = run(method, pool, options.count, drawn, parameters)
+    text = written(method, pool, rows, drawn)
     options.out.write_text(text, encoding="utf-8")
-    made = manifest(method, options.pool, signals, options.count, options.seed, parameters, text)
+    used = bought(method, pool)
+    made = manifest(method, options.pool, signals, options.count, drawn, parameters, text, used)
     if options.write_manifest is not None:
         options.write_manifest.write_text(json.dumps(made, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     if options.like is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,20 @@ def read_columns(folder: Path) -> dict[str, Column]:
         order = table.pop("row", None)
         for name, column in table.items():
             columns.setdefault(name, column if order is None else _by_row(column, order))
+    return columns
+
+
+def read_bought(history: Path, rows: int) -> dict[str, Column]:
+    """What the host measured in this run, from the folder that it shows policies as ``/history``: name → one entry
+    for each of ``rows`` rows, undefined where none was measured."""
+    columns: dict[str, Column] = {}
+    for path in sorted(history.glob("signals/*.jsonl")):
+        values: list[Any] = [None] * rows
+        with path.open(encoding="utf-8") as lines:
+            for line in lines:
+                measured = json.loads(line)
+                values[measured["row"]] = measured["value"]
+        columns[path.stem] = from_values(values)
     return columns
 
 

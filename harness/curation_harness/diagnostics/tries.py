@@ -1,0 +1,362 @@
+"""Everything that was handed in during a run, in order, as the diagnostics need it. The only module here that reads
+a record; the rest are functions of what it gives."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from curation_harness.errors import RecordInvalid
+from curation_harness.record.events import Event
+from curation_harness.record.models import AttemptResult, AttemptSubmission, Refusal, ReproductionKept
+from curation_harness.record.state import status
+from curation_harness.record.store import RunRecord
+from curation_harness.record.summary import Summary, summarize
+from curation_plugins import selection
+from curation_plugins.policies.code import PolicyCode
+from curation_plugins.policies.reading import PolicyUnreadable, read_policy
+from curation_plugins.scaffolds.evidence import Quoted
+from curation_plugins.scaffolds.method_file import METHOD
+from curation_plugins.scaffolds.research_file import RESEARCH
+
+Outcome = Literal["scored", "failed", "refused", "pending"]
+"""``failed``: accepted, and the harness failed on it. ``pending``: accepted and not scored yet."""
+
+DOCUMENTS: Final = (".py", ".yaml", ".yml", ".json", ".toml", ".md", ".txt")
+"""Endings of a policy's files that are looked at as text."""
+DOCUMENT_BYTES: Final = 100_000
+"""Read of one such file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """What one try took, counted from the try before it to its own end."""
+
+    agent_seconds: float = 0.0
+    """On the agent's clock, which stands still while the host works."""
+    host_seconds: float = 0.0
+    """Wall seconds of training and scoring, queueing included."""
+    dollars: float = 0.0
+    """Of the agent's model, by the run's prices."""
+    tokens: int = 0
+
+    def plus(self, other: Spent) -> Spent:
+        return Spent(
+            agent_seconds=self.agent_seconds + other.agent_seconds,
+            host_seconds=self.host_seconds + other.host_seconds,
+            dollars=self.dollars + other.dollars,
+            tokens=self.tokens + other.tokens,
+        )
+
+
+Function = tuple[str, str]
+"""(file of the policy, qualified name)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quote:
+    """A score that a policy's file quotes."""
+
+    attempt: int
+    benchmark: str
+    """Or ``mean``."""
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claims:
+    """What a policy says of itself in a form that can be checked."""
+
+    file: str
+    """``method.yaml`` or ``research.yaml``."""
+    quotes: tuple[Quote, ...]
+    functions: tuple[Function, ...]
+    """Functions named for the steps of the cited cards, or as the code that was changed."""
+    starts_from: int | None = None
+    """The attempt that ``research.yaml`` says it changes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Try:
+    """One submission, accepted or refused."""
+
+    place: int
+    """Order within the run, refused ones included: 0, 1 …"""
+    n: int | None
+    """Number of the attempt; none: it was refused."""
+    refusal: int | None = None
+    outcome: Outcome
+    code: PolicyCode | None
+    """The policy's code as far as it can be told without running it; none: ``unreadable`` says why."""
+    unreadable: str = ""
+    documents: Mapping[str, str] = field(default_factory=dict)
+    """The policy's files as text: path → text."""
+    note: str = ""
+    claims: Claims | None = None
+    """What its ``method.yaml`` or ``research.yaml`` says; none: it has neither, or none that can be read."""
+    rows: frozenset[int] | None = None
+    """Chosen rows; none where they are not in the record."""
+    weighted: bool = False
+    """Whether rows carry weights other than 1."""
+    mean: float | None = None
+    """Public score."""
+    stderr: float | None = None
+    by_benchmark: Mapping[str, float] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    """``code: message`` of every reason for which it was refused, or the failure of the harness."""
+    cited: tuple[str, ...] = ()
+    """Ids of method cards that its ``method.yaml`` names."""
+    cards_read: tuple[str, ...] = ()
+    """Ids of the cards that were read in the run before it."""
+    functions: frozenset[Function] | None = None
+    """Functions that were entered when the host ran the policy; none: it did not."""
+    spent: Spent = field(default_factory=Spent)
+    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What was worked out of it alone, so that fifty attempts are not taken apart again for every later one."""
+
+    @property
+    def name(self) -> str:
+        """``attempt 3``, ``refusal 1``."""
+        return f"attempt {self.n}" if self.n is not None else f"refusal {self.refusal}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunView:
+    """A run as the diagnostics see it."""
+
+    run_id: str
+    task: str
+    agent: str
+    model: str | None
+    scaffold: str
+    status: str
+    tries: tuple[Try, ...]
+    sources: Sequence[str] = ()
+    """Source of every pool row; empty where the pool is not on this machine."""
+    pool_rows: int | None = None
+    noise_floor: float | None = None
+    """Of public scores; none: it was not measured."""
+    expected_maximum: tuple[float, ...] = ()
+    """Of as many random selections as attempts were scored until then, attempt by attempt; empty: not measured."""
+    random_draws: int = 0
+    """Measured random selections behind that."""
+    sealed: float | None = None
+    """The run's headline; none: it has none."""
+    sealed_stderr: float | None = None
+
+
+def read_run(record: RunRecord, sources: Sequence[str] = ()) -> RunView:
+    """Read a record.
+
+    Args:
+        sources: source of every row of the pool, where it is known.
+
+    Raises:
+        RecordInvalid: a file of the record is missing or damaged.
+    """
+    summary = summarize(record)
+    search = summary.random_search
+    return RunView(
+        run_id=summary.run_id,
+        task=summary.task,
+        agent=_agent(record),
+        model=summary.model,
+        scaffold=summary.scaffold,
+        status=status(record),
+        tries=_tries(record, summary),
+        sources=sources,
+        pool_rows=len(sources) or None,
+        noise_floor=summary.noise_floor,
+        expected_maximum=search.expected_maximum if search else (),
+        random_draws=search.draws if search else 0,
+        sealed=summary.sealed.mean if summary.sealed else None,
+        sealed_stderr=summary.sealed.stderr if summary.sealed else None,
+    )
+
+
+def _agent(record: RunRecord) -> str:
+    """The agent's name; with what it was told to be, since any program can be the agent ``command``."""
+    used = record.spec.agent
+    return f"{used.name} ({used.agent_arg})" if used.agent_arg else used.name
+
+
+def _tries(record: RunRecord, summary: Summary) -> tuple[Try, ...]:
+    submissions = {submission.n: submission for submission in record.submissions()}
+    known = {line.n for line in summary.attempts}  # one accepted while this ran is in the next report
+    refusals = {refusal.n: refusal for refusal in record.refusals()}
+    spending = _Spending(record)
+    read: dict[str, None] = {}
+    found: list[Try] = []
+    for event in record.events.all():
+        spending.take(event)
+        if event.kind == "method-read":
+            read.setdefault(str(event.data["id"]))
+        elif event.kind == "accepted" and event.data["n"] in submissions.keys() & known:
+            submission = submissions[event.data["n"]]
+            found.append(_attempt(record, submission, len(found), tuple(read), spending.since()))
+        elif event.kind == "refused" and event.data["n"] in refusals:
+            found.append(_refused(record, refusals[event.data["n"]], len(found), tuple(read), spending.since()))
+    return tuple(found)
+
+
+class _Spending:
+    """What was spent since the last try."""
+
+    def __init__(self, record: RunRecord) -> None:
+        self._record = record
+        self._since = Spent()
+
+    def take(self, event: Event) -> None:
+        if event.kind == "clock":
+            self._since = self._since.plus(Spent(agent_seconds=float(event.data["agent_seconds"])))
+        elif event.kind == "model-call":
+            tokens, dollars = int(event.data["tokens"]), float(event.data["dollars"] or 0.0)
+            self._since = self._since.plus(Spent(tokens=tokens, dollars=dollars))
+
+    def since(self) -> Spent:
+        spent, self._since = self._since, Spent()
+        return spent
+
+
+def _attempt(
+    record: RunRecord, submission: AttemptSubmission, place: int, read: tuple[str, ...], spent: Spent
+) -> Try:
+    folder = record.attempt_folder(submission.n)
+    result = record.result(submission.n)
+    files = _files(folder / "policy", [file.path for file in submission.policy])
+    code, unreadable = read_code(files)
+    rows, weighted = _rows(folder / "selection.jsonl", needed=True)
+    public = result.public if result else None
+    host = result.timings.total if result and result.timings else 0.0
+    again = submission.reproduction
+    return Try(
+        place=place,
+        n=submission.n,
+        outcome=_outcome(result),
+        code=code,
+        unreadable=unreadable,
+        documents=read_documents(files),
+        note=submission.note,
+        claims=claims(files),
+        rows=rows,
+        weighted=weighted,
+        mean=public.mean if public else None,
+        stderr=public.stderr if public else None,
+        by_benchmark={name: score.mean for name, score in public.by_benchmark.items()} if public else {},
+        problems=(result.failure,) if result and result.failure else (),
+        cited=submission.cited,
+        cards_read=read,
+        functions=_entered(again) if again else None,
+        spent=spent.plus(Spent(host_seconds=host)),
+    )
+
+
+def _entered(kept: ReproductionKept) -> frozenset[Function]:
+    parts = (name.partition(":") for name in kept.functions)
+    return frozenset((file, qualname) for file, _, qualname in parts)
+
+
+def _outcome(result: AttemptResult | None) -> Outcome:
+    if result is None:
+        return "pending"
+    return "failed" if result.status == "failed" else "scored"
+
+
+def _refused(record: RunRecord, refusal: Refusal, place: int, read: tuple[str, ...], spent: Spent) -> Try:
+    folder = record.refusal_folder(refusal.n)
+    files = _files(folder / "policy", [file.path for file in refusal.policy])
+    code, unreadable = read_code(files)
+    rows, weighted = _rows(folder / "selection.jsonl", needed=False)
+    return Try(
+        place=place,
+        n=None,
+        refusal=refusal.n,
+        outcome="refused",
+        code=code,
+        unreadable=unreadable,
+        documents=read_documents(files),
+        note=refusal.note,
+        claims=claims(files),
+        rows=rows,
+        weighted=weighted,
+        problems=tuple(f"{problem.code}: {problem.message}" for problem in refusal.problems),
+        cited=refusal.cited,
+        cards_read=read,
+        spent=spent,
+    )
+
+
+# -- files -----------------------------------------------------------------------------------------
+
+
+def _files(folder: Path, names: Sequence[str]) -> dict[str, Path]:
+    """Plain files of a policy. A record may come from elsewhere, so a link anywhere inside it is not followed."""
+    base = folder.resolve()
+    found: dict[str, Path] = {}
+    for name in names:
+        path = base / name
+        try:
+            if path.resolve() == path and stat.S_ISREG(path.lstat().st_mode):
+                found[name] = path
+        except OSError:
+            continue
+    return found
+
+
+def read_code(files: Mapping[str, Path]) -> tuple[PolicyCode | None, str]:
+    """A policy's code, or why there is none."""
+    if not any(name.endswith(".py") for name in files):
+        return None, "the policy holds no Python file"
+    try:
+        return read_policy(files), ""
+    except PolicyUnreadable as error:
+        return None, "; ".join(problem.message for problem in error.problems)
+
+
+def claims(files: Mapping[str, Path]) -> Claims | None:
+    """Read what a policy says of itself.
+
+    Args:
+        files: path within the policy → copy on the host.
+    """
+    method = METHOD.read(files).value
+    if method is not None:
+        named = tuple(step.named for step in method.steps if step.named is not None)
+        return Claims(file=METHOD.name, quotes=_quotes(method.evidence), functions=named)
+    research = RESEARCH.read(files).value
+    if research is None:
+        return None
+    parts = (name.partition(":") for name in research.change.functions)
+    return Claims(
+        file=RESEARCH.name,
+        quotes=_quotes(research.evidence),
+        functions=tuple((file, qualname) for file, _, qualname in parts),
+        starts_from=research.change.attempt,
+    )
+
+
+def _quotes(quoted: Sequence[Quoted]) -> tuple[Quote, ...]:
+    return tuple(Quote(attempt=one.attempt, benchmark=one.benchmark, score=one.score) for one in quoted)
+
+
+def read_documents(files: Mapping[str, Path]) -> dict[str, str]:
+    """The files of a policy as text, as far as they are looked at."""
+    found: dict[str, str] = {}
+    for name, path in files.items():
+        if name.endswith(DOCUMENTS):
+            with path.open("rb") as file:
+                found[name] = file.read(DOCUMENT_BYTES).decode("utf-8", "replace")
+    return found
+
+
+def _rows(path: Path, *, needed: bool) -> tuple[frozenset[int] | None, bool]:
+    if not needed and not path.is_file():
+        return None, False
+    try:
+        chosen = selection.read_canonical(path)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RecordInvalid(f"{path}: no selection ({error})", hint="The record was changed or damaged.") from None
+    return frozenset(chosen.rows), any(weight != 1.0 for weight in chosen.weights)

@@ -1,0 +1,112 @@
+"""Policies carry no data: what a policy's files hold beside code is little, is text, and names few rows.
+
+A policy that lists the rows it selects is no evidence of how they were found. This is a bound, not a proof: a
+thousand row ids are two kilobytes, and fit into names and prose as well; such a policy still has to pass for a
+procedure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from curation_plugins.policies.code import PolicyCode
+from curation_plugins.policies.reading import MAX_BYTES, PolicyUnreadable, read_policy
+from curation_sandbox.protocol import Problem
+
+ENDINGS: Final = (".py", ".yaml", ".yml", ".md", ".txt", ".toml", ".json")
+MAX_TEXT: Final = 20_000
+"""Bytes of a file that is no code."""
+MAX_ROWS: Final = 50
+"""Different whole numbers below the pool's size in one file; and, of those above 99, in all files together."""
+MAX_RUN: Final = 200
+"""Characters without a blank: more is packed data."""
+MAX_PACKED_LINES: Final = 10
+"""Lines of mixed letters and digits without a blank: so many are packed data, cut into lines."""
+MAX_STRING: Final = 4_000
+"""Characters of one string in code."""
+
+_NUMBER: Final = re.compile(r"(?<![\w.-])\d{1,9}(?![\w.]\w)")
+_RUN: Final = re.compile(rf"\S{{{MAX_RUN + 1},}}")
+_PACKED: Final = re.compile(r"""^[\s"'bru(+]*(?=[^\s"']*\d)(?=[^\s"']*[A-Za-z])[A-Za-z0-9+/=\\_-]{48,}["',)\s]*$""")
+
+
+def carried_data(files: Mapping[str, Path], pool_rows: int) -> tuple[Problem, ...]:
+    """What in a policy's files is data, and why they cannot be read where they cannot; empty: neither.
+
+    Args:
+        files: path within the policy → copy on the host; hostile.
+        pool_rows: how many rows the pool has: only numbers below it can name one.
+
+    Raises:
+        ReaderFailed: the child process that reads code could not be started.
+    """
+    size = sum(path.stat().st_size for path in files.values())
+    if size > MAX_BYTES:
+        said = f"the policy's files hold {size} bytes; at most {MAX_BYTES} are taken"
+        return (Problem(code="policy-too-large", message=said),)
+    problems: list[Problem] = []
+    code: PolicyCode | None = None
+    try:
+        code = read_policy(files)
+    except PolicyUnreadable as unreadable:
+        problems += unreadable.problems
+    together: set[int] = set()
+    for name, path in sorted(files.items()):
+        if not name.endswith(ENDINGS):
+            said = f"{name}: a policy holds text files only ({' '.join(ENDINGS)})"
+            problems.append(Problem(code="policy-file-kind", message=said))
+            continue
+        data = path.read_bytes()
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            if not name.endswith(".py"):  # of code the reader has said so
+                line = data[: error.start].count(b"\n") + 1
+                problems.append(Problem(code="policy-not-text", message=f"{name}:{line}: not UTF-8 text"))
+            continue
+        if not name.endswith(".py") and len(data) > MAX_TEXT:
+            said = f"{name}: {len(data)} bytes; a file that is no code holds at most {MAX_TEXT}"
+            problems.append(Problem(code="policy-file-large", message=said))
+            continue
+        numbers = {int(found) for found in _NUMBER.findall(text)}
+        if code is not None:
+            numbers |= set(code.numbers.get(name, ()))
+        rows = {number for number in numbers if number < pool_rows}
+        together |= {row for row in rows if row > 99}
+        problems += _in_one_file(name, text, rows)
+    if len(together) > MAX_ROWS and not any(problem.code == "policy-names-rows" for problem in problems):
+        said = f"its files together hold {len(together)} different numbers of rows; at most {MAX_ROWS} are allowed"
+        problems.append(Problem(code="policy-names-rows", message=said))
+    if code is not None:
+        problems += [
+            Problem(
+                code="policy-packed",
+                message=f"{long.file}:{long.line}: a string of {long.length} characters; at most {MAX_STRING}",
+            )
+            for long in code.strings
+            if long.length > MAX_STRING
+        ]
+    return tuple(problems)
+
+
+def _in_one_file(name: str, text: str, rows: set[int]) -> Iterator[Problem]:
+    if len(rows) > MAX_ROWS:
+        line = _densest_line(text)
+        said = f"{name}:{line}: the file holds {len(rows)} different numbers of rows; at most {MAX_ROWS} are allowed"
+        yield Problem(code="policy-names-rows", message=said)
+    packed = 0
+    for number, line_text in enumerate(text.split("\n"), start=1):
+        packed += bool(_PACKED.match(line_text[: MAX_RUN + 1]))
+        if _RUN.search(line_text) or packed > MAX_PACKED_LINES:
+            said = f"{name}:{number}: letters and digits without a blank, as packed data is"
+            yield Problem(code="policy-packed", message=said)
+            return
+
+
+def _densest_line(text: str) -> int:
+    """The line with the most numbers, from 1."""
+    counts = [len(_NUMBER.findall(line)) for line in text.split("\n")]
+    return counts.index(max(counts)) + 1

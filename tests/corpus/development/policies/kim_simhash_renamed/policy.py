@@ -1,0 +1,48 @@
+"""Fingerprint sieve (own idea): rows whose fingerprint lies in the radius of an accepted one are left out."""
+import hashlib
+import json
+import re
+from argparse import ArgumentParser
+from pathlib import Path
+from random import Random
+
+BITS = 64
+RADIUS = 3
+TOTAL = 120
+
+
+def parse_args():
+    parser = ArgumentParser()
+    parser.add_argument("--pool", type=Path)
+    parser.add_argument("--history", type=Path)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path)
+    return parser.parse_args()
+
+
+def fingerprint(item) -> int:
+    text = " ".join(turn["value"] for turn in item["conversations"]).lower().replace("<image>", " ")
+    words = re.findall(r"\w+", text)
+    grams = words + [f"{a} {b}" for a, b in zip(words, words[1:])]
+    votes = [0] * BITS
+    for gram in grams:
+        value = int.from_bytes(hashlib.sha1(gram.encode()).digest()[:8], "little")
+        for bit in range(BITS):
+            votes[bit] += 1 if value >> bit & 1 else -1
+    return sum(1 << bit for bit in range(BITS) if votes[bit] > 0)
+
+
+def main():
+    args = parse_args()
+    prints = [fingerprint(json.loads(line)) for line in args.pool.joinpath("rows.jsonl").read_text().splitlines()]
+    order = list(range(len(prints)))
+    Random(args.seed).shuffle(order)
+    accepted = []
+    for row in order:
+        if all((prints[row] ^ prints[other]).bit_count() > RADIUS for other in accepted):
+            accepted.append(row)
+    args.out.write_text("\n".join(map(str, sorted(accepted[:TOTAL]))) + "\n")
+
+
+if __name__ == "__main__":
+    main()

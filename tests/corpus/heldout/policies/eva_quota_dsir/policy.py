@@ -1,0 +1,67 @@
+"""DSIR inside source quotas: attempt 1 fixed how much of each source, attempt 2 found which rows. Both at once."""
+import argparse
+import json
+import re
+import zlib
+
+import numpy as np
+
+TARGET = [
+    "Which digit is this?", "What number has been written here?", "What colour is the shape at the top left?",
+    "What colour is the shape in the middle?", "What does the sign say?", "Read the sign.",
+    "What is the opposite of hot?", "What is 4 plus 5?",
+]
+QUOTAS = {"north": 30, "amber": 25, "stone": 20, "maple": 15, "harbor": 20, "meadow": 10}
+BUCKETS, NGRAM, SMOOTH = 1024, 2, 0.1
+
+
+def ngrams(text, n=NGRAM):
+    words = re.findall(r"[a-z]+|\d|[?.!]", text.lower().replace("<image>", " "))
+    for width in range(1, n + 1):
+        for i in range(len(words) - width + 1):
+            yield " ".join(words[i : i + width])
+
+
+def hashed_counts(texts):
+    counts = np.zeros((len(texts), BUCKETS))
+    for row, text in enumerate(texts):
+        for gram in ngrams(text):
+            counts[row, zlib.crc32(gram.encode()) % BUCKETS] += 1
+    return counts
+
+
+def log_importance(pool_counts, target_counts):
+    def distribution(counts):
+        total = counts.sum(axis=0) + SMOOTH
+        return np.log(total / total.sum())
+
+    ratio = distribution(target_counts) - distribution(pool_counts)
+    return (pool_counts @ ratio) / np.maximum(1, pool_counts.sum(axis=1))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    for flag in ("--pool", "--history", "--out"):
+        parser.add_argument(flag)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+
+    questions, sources = [], []
+    with open(args.pool + "/rows.jsonl", encoding="utf-8") as lines:
+        for line in lines:
+            record = json.loads(line)
+            sources.append(record["source"])
+            questions.append(" ".join(t["value"] for t in record["conversations"] if t["from"] == "human"))
+    sources = np.array(sources)
+    weights = log_importance(hashed_counts(questions), hashed_counts(TARGET))
+    noisy = weights + np.random.default_rng(args.seed).gumbel(size=len(weights))
+    picked = []
+    for source, quota in QUOTAS.items():
+        members = np.flatnonzero(sources == source)
+        picked += members[np.argsort(-noisy[members], kind="stable")][:quota].tolist()
+    with open(args.out, "w") as out:
+        out.write("".join(f"{i}\n" for i in sorted(picked)))
+
+
+if __name__ == "__main__":
+    main()
