@@ -184,7 +184,8 @@ def test_measuring_on_a_machine_without_the_cards_is_refused_before_anything_is_
 ) -> None:
     monkeypatch.setenv("CURATION_SLOTS", "cpu-0")
     told = cli(command, "llava", "--set", "benchmarks=[MMStar]")
-    assert told.code == OptionInvalid.exit_code and "needs 1 accelerator(s), and a worker here sees none" in told.err
+    assert told.code == OptionInvalid.exit_code
+    assert "needs 1 accelerator(s), and a worker here sees none" in told.err
     assert not (cli.cache / "assets").exists()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -56,7 +57,8 @@ def test_a_headline_that_was_interrupted_keeps_the_seeds_it_has(open_loop):
         loop.work_off()
         loop.work_through()
         first = HeadlineRunner(loop.record, loop.trials, quiet).run()
-        again = HeadlineRunner(loop.record, None, quiet).run()  # no trial can be run: all must be on disk
+        none = SimpleNamespace(task=loop.trials.task)  # no trial can be run: all must be on disk
+        again = HeadlineRunner(loop.record, none, quiet).run()
         assert again == first
 
 
