@@ -22,6 +22,9 @@ MAX_SYNTAX_NODES = 120_000
 MAX_DEPTH = 200
 """Nested syntax deeper than this is no code that a person or agent writes; deeper, and the walk would overflow."""
 
+MAX_BITS = 600
+"""Of a whole number in code; 200 digits fill a line without a blank, which is packed data anyway."""
+
 
 def problem(code: str, message: str) -> dict[str, str]:
     return {"code": code, "message": message}
@@ -52,6 +55,7 @@ def parse(files: dict[str, str]) -> tuple[dict[str, Module], list[dict[str, str]
                 problem("policy-too-complex", f"{file}:{line}: nested {depth} deep; at most {MAX_DEPTH} are read")
             )
             continue
+        problems += huge_numbers(file, tree)
         name = file.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
         modules["__init__" if name == "" else name] = Module(file, name, tree)
     if nodes > MAX_SYNTAX_NODES:
@@ -59,6 +63,15 @@ def parse(files: dict[str, str]) -> tuple[dict[str, Module], list[dict[str, str]
             problem("policy-too-complex", f"the code has {nodes} syntax nodes; at most {MAX_SYNTAX_NODES} are read")
         )
     return modules, problems
+
+
+def huge_numbers(file: str, tree: ast.AST) -> list[dict[str, str]]:
+    """Whole numbers that no computation needs: packed data, and too long to be turned into decimal digits."""
+    return [
+        problem("policy-packed", f"{file}:{node.lineno}: a number of {node.value.bit_length()} bits")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, int) and node.value.bit_length() > MAX_BITS
+    ][:5]
 
 
 def extent(tree: ast.AST) -> tuple[int, int, int]:

@@ -135,7 +135,8 @@ _RUN_FILES: Final = re.compile(r"(selection\.txt|history\.json|excluded\.json)$"
 def plain(name: str) -> str:
     """A column's or signal's name as it is compared: lower case, ``-`` as ``_``, a file's without folder and
     ending."""
-    return re.sub(r"\.(npy|npz|csv|tsv|jsonl?|parquet|txt)$", "", name.rpartition("/")[2].lower()).replace("-", "_")
+    last = name.rpartition("/")[2].lower().encode("utf-8", "backslashreplace").decode()  # "\ud800" is no text
+    return re.sub(r"\.(npy|npz|csv|tsv|jsonl?|parquet|txt)$", "", last).replace("-", "_")
 
 
 def is_metadata(name: str) -> bool:

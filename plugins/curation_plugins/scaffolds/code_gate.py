@@ -100,7 +100,7 @@ def not_metadata_alone(view: GateView, code: PolicyCode) -> list[Problem]:
     """Something of the rows' content decides: by the code, and by what was selected."""
     problems = []
     if not code.content:
-        read = ", ".join(code.metadata) or "nothing of the pool"
+        read = ", ".join(name[:40] for name in code.metadata[:10]) or "nothing of the pool"
         message = (
             f"{_main(code)}: only metadata, constants and random numbers reach what it writes (it reads {read}):"
             " quotas, thresholds and random rows are no method here"

@@ -20,6 +20,10 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 Place = tuple[str | int, ...]
 
+_UNREAD: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, yaml.YAMLError)
+"""What PyYAML raises over scalars: an impossible date, a tag that does not fit (``!!bool x``, ``!!int ""``), a base-60
+number beyond all floats."""
+
 
 class Written(Generic[ModelT]):
     """One such file. ``rule`` begins the problem codes, e.g. ``method``."""
@@ -39,11 +43,7 @@ class Written(Generic[ModelT]):
         node = _compose(path, draft)
         if node is None:
             return draft
-        try:
-            data = _plain(node, (), draft)
-        except (ValueError, yaml.YAMLError):  # an impossible date, a tag that stands for an object
-            draft.add("not-yaml", (), "holds a value that cannot be read")
-            return draft
+        data = _plain(node, (), draft)
         if draft.problems:
             return draft
         try:
@@ -152,7 +152,11 @@ def _plain(node: yaml.Node, place: Place, draft: Draft[Any]) -> Any:
                 continue
             found[name] = _plain(value, (*place, name), draft)
         return found
-    return _scalar(node)
+    try:
+        return _scalar(node)
+    except _UNREAD:
+        draft.add("not-yaml", place, "a value that cannot be read")
+        return None
 
 
 def _scalar(node: yaml.Node) -> Any:
