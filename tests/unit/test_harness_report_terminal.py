@@ -110,6 +110,24 @@ def test_a_run_without_attempts_or_references(tmp_path: Path) -> None:
     assert "harness finish" in text
 
 
+def test_failures_of_ours_and_of_the_provider_are_told_in_full(tmp_path: Path) -> None:
+    """A run that ends without a score says why; each reason once, however often it came."""
+    record = RunRecord.create(tmp_path, made.made_spec(), None)
+    reason = "WorkerRaised: the worker for 'evaluate' raised ConfigInvalid: " + "vLLM is not here, " * 8
+    for n in (1, 2):
+        made.write_attempt(record, n)
+        made.write_failure(record, n, failure=reason)
+    for outcome, status in (("ok", 401), ("ok", 401), ("provider-error", 503), ("ok", 200)):
+        record.events.append("model-call", outcome=outcome, status=status, tokens=0, dollars=None)
+    text = " ".join(printed(summarize(record), width=100).split())
+    told = f"Failure of the harness, not of the agent, in attempt 1, 2: {reason.strip()}"
+    assert text.count(told) == 1
+    assert (
+        "3 of 4 requests to the model got no good reply: 2 refused by the provider (HTTP 401),"
+        " 1 failed at the provider (HTTP 503)." in text
+    )
+
+
 # -- plain text ------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 
 from curation_harness.record.entry import Entry
@@ -68,6 +69,16 @@ class RandomSearch(Entry):
     """Of as many random selections as attempts were scored until then."""
 
 
+class ModelFailure(Entry):
+    """Requests to the model that got no good reply, alike in how they ended."""
+
+    outcome: str
+    """As in ``model/exchanges.jsonl``."""
+    status: int
+    """HTTP status of the reply."""
+    count: int
+
+
 class Summary(Entry):
     run_id: str
     status: RunStatus
@@ -76,6 +87,10 @@ class Summary(Entry):
     agent: str
     model: str | None
     """``PROVIDER/NAME`` of the model behind the gateway."""
+    model_requests: int
+    """That went to the provider."""
+    model_failures: tuple[ModelFailure, ...]
+    """The most frequent first."""
     scaffold: str
     seed: int
     attempts: tuple[AttemptLine, ...]
@@ -127,6 +142,8 @@ def summarize(record: RunRecord) -> Summary:
         task=spec.task.name,
         agent=spec.agent.name,
         model=f"{spec.model.provider}/{spec.model.name}" if spec.model else None,
+        model_requests=len(record.events.of("model-call")),
+        model_failures=_model_failures(record),
         scaffold=spec.scaffold.name,
         seed=spec.seeds.run,
         attempts=lines,
@@ -142,6 +159,15 @@ def summarize(record: RunRecord) -> Summary:
         ledger=ledger(record).budgets(record),
         image_digest=spec.image.digest,
         folder=str(record.folder),
+    )
+
+
+def _model_failures(record: RunRecord) -> tuple[ModelFailure, ...]:
+    ends = Counter((event.data["outcome"], event.data["status"]) for event in record.events.of("model-call"))
+    return tuple(
+        ModelFailure(outcome=outcome, status=status, count=count)
+        for (outcome, status), count in ends.most_common()
+        if outcome != "ok" or status >= 400
     )
 
 

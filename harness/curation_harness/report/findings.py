@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from curation_harness.record.measures import Difference, Interval, Part
 from curation_harness.record.summary import AttemptLine, ReferenceLine, Summary
@@ -145,6 +146,7 @@ def unscored_of(line: AttemptLine) -> list[str]:
 def everything(summary: Summary) -> list[str]:
     """The sentences that follow the comparisons."""
     return [
+        *failures(summary),
         *_without_intervals(summary),
         *_fewer_rows(summary),
         *recovered(summary),
@@ -153,6 +155,34 @@ def everything(summary: Summary) -> list[str]:
         *unscored(summary),
         *_provenance(summary),
     ]
+
+
+def failures(summary: Summary) -> list[str]:
+    """What went wrong on the harness's side or the provider's: each failure once, in its own words."""
+    found: dict[str, list[int]] = {}
+    for line in summary.attempts:
+        if line.failure is not None:
+            found.setdefault(line.failure, []).append(line.n)
+    told = [
+        f"Failure of the harness, not of the agent, in attempt {', '.join(map(str, attempts))}: {failure}"
+        for failure, attempts in found.items()
+    ]
+    if summary.model_failures:
+        failed = sum(one.count for one in summary.model_failures)
+        ends = ", ".join(
+            f"{one.count} {_ENDS.get(one.outcome, one.outcome)} (HTTP {one.status})" for one in summary.model_failures
+        )
+        told.append(f"{failed} of {summary.model_requests} requests to the model got no good reply: {ends}.")
+    return told
+
+
+_ENDS: Final = {
+    "ok": "refused by the provider",
+    "provider-error": "failed at the provider",
+    "cut": "cut off by the provider",
+    "client-gone": "hung up by the agent",
+    "ours": "failed in the gateway",
+}
 
 
 def _without_intervals(summary: Summary) -> list[str]:
