@@ -141,13 +141,11 @@ def _disk(plan: Plan) -> Check:
     """The task's files, and the run too where it lies on the same disk."""
     left, free = fetch.room(plan.task, plan.options.cache), machine.free_bytes(plan.options.cache)
     run = machine.run_bytes(plan) if _same_disk(plan.options.cache, plan.options.runs) else 0
-    what = "disk, files and run" if run else "disk, files"
+    what = "disk (files and run)" if run else "disk (files)"
     parts = f" ({format_size(left.total)} for the task's files, {format_size(run)} for the run)" if run else ""
     holds = left.total + run + (ROOM if left.total else 0) <= free
     kept = f", of which {format_size(ROOM)} is kept free" if left.total else ""
-    return Check(
-        what, holds, f"may use {format_size(left.total + run)}{parts} of {format_size(free)} free{kept}"
-    )
+    return Check(what, holds, f"may use {format_size(left.total + run)}{parts} of {format_size(free)} free{kept}")
 
 
 def _accelerators(plan: Plan, needs: Needs) -> Check:

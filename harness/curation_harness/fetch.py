@@ -76,7 +76,8 @@ def adopt(task: Task, wanted: Sequence[Want], cache: Path, given: Sequence[str])
         if not equals or name not in wants:
             raise OptionInvalid(
                 f"--have {text!r}: task {task.name} wants nothing of that name" if equals else f"--have {text!r}",
-                hint=f"NAME=PATH (NAME= undoes it), with one of: {', '.join(wants) or 'nothing is fetched for this task'}.",
+                hint="NAME=PATH (NAME= undoes it), with one of: "
+                f"{', '.join(wants) or 'nothing is fetched for this task'}.",
             )
         if path:
             Store(cache).adopt(wants[name], Path(path).expanduser())

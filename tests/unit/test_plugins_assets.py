@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from curation_plugins import assets
 from curation_plugins.api import Progress
@@ -43,6 +44,23 @@ def test_made_once_and_found_again(tmp_path: Path, task: CountedProbe) -> None:
     assert (first, digests) == (again, (assets.digest(again), assets.pool_digest(again)))
     assert task.made == 1
     assert first == assets.folder(tmp_path, task)
+
+
+def test_who_waits_for_another_process_is_told(tmp_path: Path, task: CountedProbe) -> None:
+    target = assets.folder(tmp_path, task)
+    target.parent.mkdir()
+    other, told = FileLock(target.parent / f"{target.name}.lock", thread_local=False), []
+    other.acquire()
+
+    def listen(what: str, done: float) -> None:
+        told.append(what)
+        other.release()
+
+    assets.ensure(tmp_path, task, listen)
+    assert told[0] == "another process makes them; waiting"
+    told.clear()
+    assets.ensure(tmp_path, task, listen)
+    assert told == []
 
 
 def test_other_settings_are_other_files(tmp_path: Path, task: CountedProbe) -> None:

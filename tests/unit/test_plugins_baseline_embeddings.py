@@ -249,6 +249,18 @@ def test_what_a_method_lacks_is_named_and_nothing_is_written(whole: Path, capsys
     assert choose.main(["dsir", "--pool", str(whole / "pool"), "--count", "9", "--out", str(whole / "out")]) == 1
     assert "the pool has no target" in capsys.readouterr().err
     assert not (whole / "out").exists()
+    absent = whole / "nonexist"
+    assert choose.main(["random", "--pool", str(absent), "--count", "9", "--out", str(whole / "out")]) == 1
+    assert f"there is no rows.jsonl in {absent}" in capsys.readouterr().err
+    absent.mkdir()
+    (absent / "rows.jsonl").touch()
+    assert choose.main(["random", "--pool", str(absent), "--count", "9", "--out", str(whole / "out")]) == 1
+    assert "rows.jsonl holds no rows" in capsys.readouterr().err
+    assert not (whole / "out").exists()
+    (whole / "pool" / "excluded.json").write_text(json.dumps(list(range(ROWS))))
+    assert choose.main(["random", "--pool", str(whole / "pool"), "--count", "9", "--out", str(whole / "out")]) == 1
+    assert "it chose no rows" in capsys.readouterr().err
+    assert not (whole / "out").exists()
     with pytest.raises(SystemExit):
         choose.main(["d2", "--pool", "x", "--count", "9", "--out", str(whole / "o"), "--set", "beta=1"])
     assert "d2 has no parameter 'beta'; it has: neighbours, gamma, cut" in capsys.readouterr().err

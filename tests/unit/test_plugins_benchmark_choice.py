@@ -146,6 +146,14 @@ def test_a_file_without_answers_cannot_be_scored(tmp_path: Path, kind: type[MMSt
         list(kind().items(write_tsv(tmp_path / "X.tsv", [_row(0, answer="", split=split)]), tmp_path))
 
 
+@pytest.mark.parametrize("kind", [MMStar, MMBench, MMMU])
+def test_a_letter_without_an_option_is_refused_with_its_row(tmp_path: Path, kind: type[MMStar]) -> None:
+    split = "validation" if kind is MMMU else "dev"
+    rows = [_row(0, split=split), _row(1, split=split, answer="E")]
+    with pytest.raises(AssetsInvalid, match="row with index 1: the answer is 'E', and the options are A, B"):
+        list(kind().items(write_tsv(tmp_path / "X.tsv", rows), tmp_path))
+
+
 def test_mmmu_counts_the_validation_split_only(tmp_path: Path) -> None:
     rows = [_row(0, split="dev"), _row(1, split="validation"), _row(2, split="validation")]
     items = list(MMMU().items(write_tsv(tmp_path / "MMMU.tsv", rows), tmp_path))

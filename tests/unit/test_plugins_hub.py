@@ -273,6 +273,15 @@ def test_a_hub_that_cannot_be_reached_is_told(
     assert "network" in str(caught.value.hint)
 
 
+def test_the_hub_s_offline_switch_is_named_and_no_command(
+    client: httpx.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(DownloadFailed, match="HF_HUB_OFFLINE is set") as caught:
+        Store(tmp_path).fetch(Want(name="x", what="x", source=HubSource(repo=REPO)), client, silent)
+    assert caught.value.hint == "Unset it for this command."
+
+
 def test_an_address_that_is_gone_is_named_at_once(hub: Hub, client: httpx.Client, tmp_path: Path) -> None:
     gone = Want(name="x", what="x", source=UrlSource(url=hub.url("gone.zip")))
     with pytest.raises(DownloadFailed, match="404"):
@@ -324,6 +333,25 @@ def test_a_folder_of_the_users_stands_for_a_source(hub: Hub, tmp_path: Path) -> 
     (tmp_path / "cache" / "downloads" / "empty").mkdir()
     with pytest.raises(ConfigInvalid, match=r"holds no \*\.json"):
         store.adopt(model(), tmp_path / "cache" / "downloads" / "empty")
+
+
+def test_what_was_fetched_counts_again_when_the_users_folder_is_given_up(
+    hub: Hub, client: httpx.Client, tmp_path: Path
+) -> None:
+    store, own = Store(tmp_path / "cache"), tmp_path / "own"
+    with pytest.raises(ConfigInvalid, match="no folder or file of yours"):
+        store.disown(model())
+    fetched = store.fetch(model(), client, silent)
+    with pytest.raises(ConfigInvalid, match="no folder or file of yours"):
+        store.disown(model())
+    own.mkdir()
+    (own / "config.json").write_bytes(CONFIG)
+    for _ in range(2):
+        store.adopt(model(), own)
+    assert store.content(model()) == own
+    store.disown(model())
+    assert store.fetched(model()) == fetched
+    assert (own / "config.json").exists()
 
 
 def test_one_file_of_the_users_stands_for_a_repository_of_one_file(tmp_path: Path) -> None:

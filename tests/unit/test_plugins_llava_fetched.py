@@ -155,15 +155,23 @@ def test_a_folder_that_is_no_whole_model_is_refused(hub: Hub, tmp_path: Path) ->
     ]
     for name, data, says in steps:
         (own / name).write_bytes(data)
-        Store(cache).adopt(want, own)
-        fetch_all(task, cache)
         with pytest.raises(AssetsInvalid, match=says):
-            task_assets.ensure(cache, task, silent)
+            Store(cache).adopt(want, own)
+        assert Store(cache).fetched(want) is None
     (own / "model-2-of-2.safetensors").write_bytes(b"w")
     Store(cache).adopt(want, own)
+    fetch_all(task, cache)
     (own / "model-1-of-2.safetensors").unlink()
     with pytest.raises(AssetsInvalid, match=r"model-1-of-2\.safetensors is gone"):
         task_assets.ensure(cache, task, silent)
+
+
+def test_a_repository_without_weights_that_can_be_read_is_refused(hub: Hub, tmp_path: Path) -> None:
+    del hub.models["owner/model"]["model.safetensors"]
+    task = fetched_task(hub)
+    fetch_all(task, tmp_path)
+    with pytest.raises(AssetsInvalid, match=r"no model\.safetensors"):
+        task_assets.ensure(tmp_path, task, silent)
 
 
 def test_a_broken_archive_is_named(hub: Hub, tmp_path: Path) -> None:

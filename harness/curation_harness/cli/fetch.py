@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
@@ -77,7 +78,7 @@ def _print(pieces: Sequence[Piece]) -> None:
 def _here(piece: Piece) -> str:
     if piece.own is None:
         return "yes" if piece.here else "no"
-    return f"yes, yours: {piece.own}" if piece.here else f"no: yours, {piece.own}, is gone"
+    return f"yes, yours: {escape(str(piece.own))}" if piece.here else f"no: yours, {escape(str(piece.own))}, is gone"
 
 
 @contextmanager

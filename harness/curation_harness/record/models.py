@@ -212,7 +212,7 @@ class AttemptResult(Entry):
     truth: Truth | None = None
     train: TrainResult | None = None
     model_digest: str | None = None
-    """SHA-256 over the trained model's files; the files themselves are not kept."""
+    """SHA-256 over the trained model's files; `checkpoints.keep` of the task says which models stay."""
     slot: str | None = None
     timings: Timings | None = None
     feedback: Feedback | None = None

@@ -226,7 +226,9 @@ class Store:
     def came(self, want: Want) -> int:
         """Bytes that are here of something that is not completely here."""
         known = self.fetched(want)
-        return 0 if known is None or known.own else self._came(want, known)
+        if known is None or known.own:
+            known = Fetched(name=want.name, source=want.source)
+        return self._came(want, known)
 
     def _came(self, want: Want, known: Fetched) -> int:
         parts = self._incoming(want).rglob("*.part")

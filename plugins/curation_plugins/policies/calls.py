@@ -8,6 +8,9 @@ from curation_plugins.policies import words
 from curation_plugins.policies.expressions import Expressions
 from curation_plugins.policies.flow import Class, Function
 
+_NOT_ASKED = ("__init__", "__call__", "__repr__", "__str__", "__exit__", "__new__", "__del__")
+"""Methods that Python calls by itself, and that say nothing of the instance's value; or that are looked at apart."""
+
 
 class Calls(Expressions):
     def _lambda(self, node: ast.Lambda) -> int:
@@ -62,7 +65,12 @@ class Calls(Expressions):
         starred = any(isinstance(part, ast.Starred) for part in node.args) or bool(spread)
         if not starred and not isinstance(function.node, ast.Lambda):
             function = self.graph.special(function, values, named)
+        if node is self.for_effect:  # what it changes, it changes under the conditions of this place
+            values = [self.guarded(value) for value in values]
+            named = {name: self.guarded(value) for name, value in named.items()}
         result = self.graph.link(self.owner, function, values, named)
+        for param in {*function.params.values(), function.extra}:  # whether it is called at all hangs on them
+            self.graph.nodes[param].weak.extend(self.conditions)
         if starred:
             for name in function.order:
                 self.graph.nodes[function.params[name]].preds.extend([*values, *spread])
@@ -78,6 +86,13 @@ class Calls(Expressions):
         else:
             for name, value in [*zip(found.fields, values, strict=False), *named.items()]:
                 self.graph.nodes[self.graph.field(name)].preds.append(value)
+        for name, method in found.methods.items():
+            if name == "__post_init__":
+                self._pass(method, node, [made], {}, [])
+            elif name.startswith("__") and name.endswith("__") and name not in _NOT_ASKED:
+                # iterated, compared or indexed, an instance gives what these give
+                given = self._pass(method, node, [made] * len(method.order), {}, [])
+                self.graph.nodes[made].preds.append(given)
         if "__call__" in found.methods:
             call = found.methods["__call__"]
             self.graph.nodes[made].preds.append(self.new(kind="fn", at=node, text=str(call.index)))
@@ -117,7 +132,10 @@ class Calls(Expressions):
             return made
         if name == "get" and node.args and isinstance(node.args[0], ast.Constant):
             return self.new(kind="key", preds=[base, *values[1:]], at=node, text=str(node.args[0].value))
-        return self._operation(name, node, [base, *values, *spread], named, receiver=base)
+        made = self._operation(name, node, [base, *values, *spread], named, receiver=base)
+        if name in words.FITS and self.static(func.value) is None:
+            self.grow(func.value, [made])
+        return made
 
     def _foreign(self, dotted: str, node: ast.Call, values: list[int], named: dict[str, int]) -> int:
         name = dotted.rpartition(".")[2]

@@ -24,6 +24,8 @@ def define(
     modules: dict[str, Module],
 ) -> None:
     """Note every function, class and import of a body, at any depth but not within the functions' own."""
+    if inside is None:
+        _outer_names(graph, scope, body)
     for node in _flat(body):
         if isinstance(node, DEFINITION):
             function = _function(graph, scope, node, prefix, inside)
@@ -31,7 +33,10 @@ def define(
                 scope.functions[node.name] = function
             inner = Scope(scope.module, scope)
             define(graph, inner, node.body, function.index, f"{prefix}{node.name}.<locals>.", None, places, modules)
-            _outer_names(graph, inner, node.body)
+            function.declared = _declared(node.body)
+            for name in function.declared:
+                inner.values.pop(name, None)
+                _holder(scope, name).shared.add(name)
             function.inner = inner
             places.append((inner, node.body, function.index, function))
         elif isinstance(node, ast.ClassDef):
@@ -48,8 +53,6 @@ def define(
             define(graph, scope, node.body, owner, f"{prefix}{node.name}.", made, places, modules)
         elif isinstance(node, ast.Import | ast.ImportFrom):
             _imports(scope, node, modules)
-    if inside is None:
-        _outer_names(graph, scope, body)
 
 
 def _flat(body: Sequence[ast.stmt]) -> list[ast.stmt]:
@@ -66,6 +69,20 @@ def _flat(body: Sequence[ast.stmt]) -> list[ast.stmt]:
                     inner += holder.body
             todo += reversed(inner)
     return found
+
+
+def _holder(scope: Scope, name: str) -> Scope:
+    """The scope whose name a declared one is; the module's where none assigns it."""
+    while name not in scope.values and scope.parent is not None:
+        scope = scope.parent
+    return scope
+
+
+def _declared(body: Sequence[ast.stmt]) -> frozenset[str]:
+    """Names that a body declares global or nonlocal."""
+    return frozenset(
+        name for node in _flat(body) if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names
+    )
 
 
 def _outer_names(graph: Graph, scope: Scope, body: Sequence[ast.stmt]) -> None:

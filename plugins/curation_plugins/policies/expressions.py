@@ -190,6 +190,9 @@ class Expressions(Names):
             self.grow(target, [value])
 
     def assign(self, name: str, value: int) -> None:
+        if self.function is not None and name in self.function.declared:
+            self.graph.nodes[self._outer(name)].preds.append(self.guarded(value))
+            return
         self.env[name] = value
         if name in self.scope.values:
             self.graph.nodes[self.scope.values[name]].preds.append(value)
@@ -208,7 +211,11 @@ class Expressions(Names):
             place = [] if isinstance(target.slice, ast.Slice) else [self.value(target.slice)]
             if place and isinstance(target.value, ast.Name) and all(self.is_constant(value) for value in values):
                 # a constant put in under a mask: the rest is what passes, as with where()
-                self.assign(target.value.id, self.guarded(self.pick([self.name(target.value)], place, target)))
+                old = self.name(target.value)
+                made = self.guarded(self.pick([old], place, target))
+                if self.function is not None and target.value.id in self.function.params:  # the caller's object
+                    self.graph.changes.append((old, [made]))
+                self.assign(target.value.id, made)
                 return
             self.grow(target.value, [self.guarded(self.new(preds=[*values, *place], at=target))])
         elif isinstance(target, ast.Call) and isinstance(target.func, ast.Attribute) and target.args:

@@ -59,6 +59,8 @@ class Scope:
     functions: dict[str, Function] = field(default_factory=dict)
     classes: dict[str, Class] = field(default_factory=dict)
     imports: dict[str, str] = field(default_factory=dict)
+    shared: set[str] = field(default_factory=set)
+    """Names that functions within assign (global, nonlocal): they hold the join of all, at every place."""
 
 
 @dataclass(slots=True, eq=False)
@@ -91,6 +93,8 @@ class Function:
     inner: Scope | None = None
     """Its own names."""
     is_property: bool = False
+    declared: frozenset[str] = frozenset()
+    """Names it declares global or nonlocal."""
     calls: set[int] = field(default_factory=set)
 
 
@@ -193,24 +197,32 @@ class Graph:
         """Link calls of values that turn out to be functions of the policy; a few rounds, since links open others."""
         for _ in range(3):
             for callee, values, named, result, owner in self.deferred:
-                for function in self._functions_in(callee):
+                functions = self._functions_in(callee)
+                for function in functions:
                     self._add(result, self.link(owner, function, values, named))
+                if not functions:  # a foreign object: what it gives is made of what it gets
+                    for value in (*values, *named.values()):
+                        self._add(result, value)
 
     def link_changes(self) -> None:
         """An object changed in place is changed for all that hold it: what it takes in goes to where it came from."""
+        found: list[tuple[int, int]] = []
         for held, values in self.changes:
             seen, todo = {held}, [held]
             while todo and len(seen) < 40:
                 place = todo.pop()
                 node = self.nodes[place]
                 if node.label and node.kind != "pick":
+                    # what was computed is changed later: it is another value then, and hangs on the change
+                    node.weak += [value for value in values if value not in node.weak]
                     continue
                 before = [pred for pred in node.preds if self.nodes[pred].kind not in ("const", "module", "fn")]
-                for value in values:
-                    if not before and value != place:
-                        self._add(place, value)
+                made_here = all(self.nodes[pred].label == "len" for pred in before)  # zeros(len(rows))
+                found += [(place, value) for value in values if made_here and value != place]
                 todo += [pred for pred in before if pred not in seen]
                 seen.update(before)
+        for place, value in found:  # at the end: a change is no source that the next one goes to
+            self._add(place, value)
 
     def link_handed(self, call: int, values: list[int], owner: int) -> None:
         """A function handed to a foreign one (``sorted(key=f)``) gets the other arguments, and gives to the

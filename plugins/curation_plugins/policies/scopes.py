@@ -21,8 +21,10 @@ class Names:
         self.owner = owner
         self.env: Env = {}
         self.conditions: list[int] = []
-        self.pending: list[Function] = []
-        """Lambdas met, to be walked."""
+        self.function: Function | None = None
+        """Whose body is walked."""
+        self.for_effect: ast.Call | None = None
+        """The call that the statement at hand consists of."""
 
     def new(
         self, label: str = "", kind: str = "", preds: Sequence[int] = (), at: ast.AST | None = None, text: str = ""
@@ -90,7 +92,7 @@ class Names:
         return self._imported(scope.imports[name]) if name in scope.imports else None
 
     def name(self, node: ast.Name) -> int:
-        if node.id in self.env:
+        if node.id in self.env and node.id not in self.scope.shared:
             return self.env[node.id]
         found = self._lookup(self.scope, node.id)
         if isinstance(found, Function):
@@ -110,7 +112,14 @@ class Names:
                 module, _, member = scope.imports[name].rpartition(".")
                 return self.module_value(module, member)
             scope = scope.parent
-        return self.new()
+        return self._declared(name)
+
+    def _declared(self, name: str) -> int:
+        """A name that only functions assign, as a global."""
+        scope = self.scope
+        while scope.parent is not None:
+            scope = scope.parent
+        return scope.values.setdefault(name, self.new()) if name in scope.shared else self.new()
 
     def module_value(self, module: str, name: str) -> int:
         """A variable of another module of the policy."""

@@ -27,8 +27,9 @@ def build(modules: dict[str, Module]) -> Graph:
         again = graph.pending.pop()
         if again.inner is not None and not isinstance(again.node, ast.Lambda):
             Statements(graph, modules, again.inner, again.index).walk(again.node.body, again)
-    graph.link_deferred()
-    graph.link_changes()
+    for _ in range(2):  # functions that were put into a list are found by the changes
+        graph.link_deferred()
+        graph.link_changes()
     return graph
 
 
@@ -78,11 +79,28 @@ class Statements(Calls):
                 self.value(child)
         return False
 
-    def _functiondef_statement(self, node: ast.FunctionDef) -> bool:
+    def _pass_statement(self, node: ast.stmt) -> bool:
         return False
 
-    _asyncfunctiondef_statement = _import_statement = _importfrom_statement = _functiondef_statement
-    _global_statement = _nonlocal_statement = _pass_statement = _assert_statement = _functiondef_statement
+    _import_statement = _importfrom_statement = _assert_statement = _pass_statement
+    _global_statement = _nonlocal_statement = _pass_statement
+
+    def _functiondef_statement(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+        """A decorator of the policy's own is called with the function: it may keep it."""
+        made = self.scope.functions.get(node.name)
+        for decorator in node.decorator_list:
+            found = self.static(decorator)
+            if isinstance(found, Function) and made is not None:
+                self.graph.link(self.owner, found, [self.new(kind="fn", at=node, text=str(made.index))], {})
+        return False
+
+    _asyncfunctiondef_statement = _functiondef_statement
+
+    def _delete_statement(self, node: ast.Delete) -> bool:
+        for target in node.targets:
+            if isinstance(target, ast.Subscript):
+                self.grow(target.value, [self.guarded(self.value(target.slice))])
+        return False
 
     def _classdef_statement(self, node: ast.ClassDef) -> bool:
         for entry in node.body:
@@ -150,13 +168,16 @@ class Statements(Calls):
 
     def _expr_statement(self, node: ast.Expr) -> bool:
         value = node.value
+        self.for_effect = value if isinstance(value, ast.Call) else None
         made = self.value(value)
         if isinstance(value, ast.Yield | ast.YieldFrom | ast.Await) and value.value is not None:
             self._give(self.guarded(made))
         elif isinstance(value, ast.Call) and self.graph.nodes[made].label not in ("", "sort", "draw"):
             # called for its effect: what it was given may be changed by it
-            for part in [*value.args, *([value.func.value] if isinstance(value.func, ast.Attribute) else [])]:
-                if isinstance(part, ast.Name) and part.id in self.env:
+            parts = [*value.args, *(named.value for named in value.keywords)]
+            for part in [*parts, *([value.func.value] if isinstance(value.func, ast.Attribute) else [])]:
+                held = isinstance(part, ast.Attribute) and self.static(part) is None
+                if held or (isinstance(part, ast.Name) and part.id in self.env):
                     self.grow(part, [made])
         return False
 

@@ -73,6 +73,9 @@ GROWS: Final = names(
 )
 """Methods that change what they are called on by their arguments."""
 
+FITS: Final = names("fit partial_fit fit_transform fit_predict")
+"""Methods that change what they are called on and give something back as well."""
+
 SAME: Final = {
     **dict.fromkeys(
         sorted(

@@ -21,8 +21,8 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 Place = tuple[str | int, ...]
 
 _UNREAD: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, yaml.YAMLError)
-"""What PyYAML raises over scalars: an impossible date, a tag that does not fit (``!!bool x``, ``!!int ""``), a base-60
-number beyond all floats."""
+"""What PyYAML raises over scalars: an impossible date, a tag that does not fit (``!!bool x``, ``!!int ""``), a number to
+the base 60 beyond all floats."""
 
 
 class Written(Generic[ModelT]):
