@@ -322,3 +322,32 @@ def test_code_that_cannot_be_read_is_refused_where_it_is_run(bench: Bench) -> No
     problems = refused(bench, body, steps=steps("band", "draw"))
     assert codes(problems) == {"policy-dynamic"}
     assert problems[0].message.startswith("policy.py:")
+
+
+def test_what_cannot_be_read_of_the_method_file_hides_nothing_of_the_rest(bench: Bench) -> None:
+    written = method(adapted="short", cards=["beta-9"], steps=steps("nowhere", "draw"))
+    policy = bench.policy("part-of-it", files(made.LOSS_BAND, written))
+    bench.run(["part-of-it"])
+    told = codes(gate(bench, "part-of-it", policy))
+    assert {"method-invalid", "card-unknown", "step-function-missing", "step-unknown"} <= told
+    written = method(cards="alpha-1", steps=steps("nowhere", "draw"))
+    policy = bench.policy("cards-no-list", files(made.LOSS_BAND, written))
+    told = codes(gate(bench, "cards-no-list", policy))
+    assert told == {"method-invalid", "step-function-missing"}, "and nothing is said of stand-ins"
+
+
+def test_rows_that_are_written_where_nobody_looks_are_refused(bench: Bench) -> None:
+    """With no writing seen, all code would count as live, and anything as decided by content."""
+    policy = bench.policy("printed", {**files("", method()), "policy.py": _printing(made.whole(made.QUOTA))})
+    bench.run(["printed"])
+    assert "policy-writes-unseen" in codes(gate(bench, "printed", policy))
+
+
+def _printing(code: str) -> str:
+    written = 'Path(args.out).write_text("".join(f"{int(row)}\\n" for row in sorted(chosen)))'
+    assert written in code
+    printed = (
+        "import sys; sys.stdout = open(args.out, 'w'); [print(int(row)) for row in sorted(chosen)];"
+        " sys.stdout = sys.__stdout__"
+    )
+    return code.replace(written, printed)

@@ -54,6 +54,23 @@ def test_code_in_another_encoding_than_it_is_read_in_is_refused(tmp_path: Path) 
     assert told[0][1].startswith("policy.py:1:")
 
 
+def test_a_number_too_long_for_digits_is_refused_and_not_our_failure(tmp_path: Path) -> None:
+    told = unreadable(tmp_path, {"policy.py": "a = 1\nb = 0x" + "f" * 5000 + "\n"})
+    assert told == [("policy-packed", "policy.py:2: a number of 20000 bits")]
+
+
+def test_a_column_whose_name_is_no_text_can_be_told(tmp_path: Path) -> None:
+    body = """
+import json, sys
+from pathlib import Path
+rows = json.load(open("/pool/rows.json"))
+Path(sys.argv[-1]).write_text("".join(f"{i}\\n" for i, row in enumerate(rows) if row["\\ud800_id"] > 3))
+"""
+    found = read(tmp_path, {"policy.py": body})
+    assert r"\ud800_id" in found.metadata
+    assert "".join(found.reads).encode(), "it goes into records as UTF-8"
+
+
 def test_a_null_byte_is_refused(tmp_path: Path) -> None:
     assert unreadable(tmp_path, {"policy.py": b"x = 1\x00\n"})[0][0] == "policy-syntax"
 

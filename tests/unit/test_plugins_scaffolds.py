@@ -92,6 +92,10 @@ def problems_of(folder: Path, data: bytes) -> list[Problem]:
         (b"", "method-not-yaml", 1),
         (b"failure: x\n\xff\xfe\n", "method-not-text", 2),
         (b"a: 1\nb: 2\na: 3\n", "method-not-yaml", 3),
+        (b"a: 1\nb: !!timestamp x\n", "method-not-yaml", 2),
+        (b"a: 1\nb: !!bool x\n", "method-not-yaml", 2),
+        (b'a: 1\nb: !!int ""\n', "method-not-yaml", 2),
+        (b"a: 1\nb: 1" + b":1" * 200 + b".5\n", "method-not-yaml", 2),
         (b"a: &x [1]\nb: *x\n", "method-not-yaml", 1),
         (b"a: " + b"[" * 9000, "method-not-yaml", 1),
         (b"a: " + b"[" * 40 + b"]" * 40, "method-not-yaml", 1),
@@ -100,7 +104,10 @@ def problems_of(folder: Path, data: bytes) -> list[Problem]:
         (b"? [a]\n: 1\n", "method-not-yaml", 1),
         (b"x: " + b"y" * 30_000, "method-too-large", 1),
     ],
-    ids=["open", "list", "empty", "bytes", "twice", "alias", "deep", "nested", "date", "tag", "key", "large"],
+    ids=[
+        *["open", "list", "empty", "bytes", "twice", "no-time", "no-bool", "no-int", "base-60"],
+        *["alias", "deep", "nested", "date", "tag", "key", "large"],
+    ],
 )
 def test_a_broken_file_is_told_with_its_line(tmp_path: Path, data: bytes, code: str, line: int) -> None:
     told = problems_of(tmp_path, data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -58,7 +59,7 @@ def diagnose_runs(
             raise OptionInvalid("--corpus goes without runs and without --html")
         _show(agree(read_corpus(corpus), label), as_json)
         return
-    records = [find_run(name, run_dir) for name in dict.fromkeys(run or ("last",))]
+    records = _distinct(find_run(name, run_dir) for name in run or ("last",))
     registry = load_registry()
     found = compare([_diagnosed(record, registry) for record in records])
     if html:
@@ -67,6 +68,24 @@ def diagnose_runs(
         click.echo(page)
     else:
         _show(found, as_json)
+
+
+def _distinct(named: Iterable[RunRecord]) -> list[RunRecord]:
+    """The runs in the order named, each once however it is named.
+
+    Raises:
+        OptionInvalid: two folders hold the same run, which would count as two.
+    """
+    runs: dict[Path, RunRecord] = {record.folder.resolve(): record for record in named}
+    seen: dict[tuple[str, str], RunRecord] = {}
+    for record in runs.values():
+        other = seen.setdefault((record.spec.run_id, record.spec.created), record)
+        if other is not record:
+            raise OptionInvalid(
+                f"{other.folder} and {record.folder} are the same run, {record.spec.run_id}",
+                hint="Name one of them: the run is the unit of the comparison.",
+            )
+    return list(runs.values())
 
 
 def _show(found: Comparison | Agreement, as_json: bool) -> None:

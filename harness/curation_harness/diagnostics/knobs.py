@@ -21,6 +21,9 @@ DATA: Final = (".json", ".yaml", ".yml", ".toml", ".txt")
 TOLD: Final = frozenset({"method.yaml", "research.yaml"})
 """Files for a reader or a gate, which decide nothing."""
 
+MAX_DEPTH: Final = 32
+"""Nesting up to which a YAML file is read as a tree."""
+
 _SEED: Final = re.compile(r"seed|salt|rng|random_state|generator", re.IGNORECASE)
 _DRAWERS: Final = frozenset({"default_rng", "Random", "RandomState", "seed", "manual_seed", "SeedSequence", "PCG64"})
 _SILENT: Final = frozenset({"print", "add_argument", "ArgumentParser", "open", "getLogger", "info", "debug", "exit"})
@@ -216,7 +219,7 @@ class _Walker(ast.NodeVisitor):
         if isinstance(value, bool) or value is None:
             self.found[repr(value)] += 1
         elif isinstance(value, (int, float)):
-            self.found[f"{value:g}"] += 1
+            self.found[_canonical(value)] += 1
         elif isinstance(value, str) and (listed or " " in value.strip()) and not _PLUMBING.search(value):
             self.found[repr(value)] += 1
 
@@ -241,9 +244,13 @@ def _of_data(name: str, text: str) -> Iterator[str]:
 
 
 def _yaml(text: str) -> object:
-    """YAML without aliases, which could grow without bound."""
-    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-        return text
+    """YAML as a tree; as it stands where it could grow without bound or name types of its own."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        # the scanner's time grows with the square of the depth; a tag makes the loader fail on what does not fit it
+        if depth > MAX_DEPTH or isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None) is not None:
+            return text
     return yaml.safe_load(text)
 
 
@@ -258,4 +265,12 @@ def _scalars(tree: object) -> Iterator[str]:
         elif isinstance(part, list):
             todo += part
         else:
-            yield f"{part:g}" if isinstance(part, (int, float)) and not isinstance(part, bool) else repr(part)
+            yield _canonical(part) if isinstance(part, (int, float)) and not isinstance(part, bool) else repr(part)
+
+
+def _canonical(number: float) -> str:
+    """A number as it is compared; one that no float holds in hexadecimal digits."""
+    try:
+        return f"{number:g}"
+    except OverflowError:
+        return hex(int(number))

@@ -32,6 +32,8 @@ EDITED_BELOW: Final = 0.75
 """The same for code whose text was kept for the most part."""
 TEXT_ALIKE: Final = 0.6
 """Likeness of text from which most of it was kept; the only sign where a refused one could not be read."""
+LINES_ALIKE: Final = 600
+"""Lines of a text that are compared; the time grows with the cube of those that repeat."""
 NEW_AT_MOST: Final = 0.3
 """Share of a recombination's structure that none of its two parents has; twice that where both parents' signals are
 read."""
@@ -116,7 +118,7 @@ def _alike(one: Try, other: Try) -> float:
     texts = [
         "\n".join(text for name, text in sorted(t.documents.items()) if name.endswith(".py")) for t in (one, other)
     ]
-    lines = [[line.strip() for line in text.splitlines() if line.strip()] for text in texts]
+    lines = [[line.strip() for line in text.splitlines() if line.strip()][:LINES_ALIKE] for text in texts]
     return difflib.SequenceMatcher(None, lines[0], lines[1], autojunk=False).ratio()
 
 

@@ -4,7 +4,7 @@ a record; the rest are functions of what it gives."""
 from __future__ import annotations
 
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -194,12 +194,28 @@ def _tries(record: RunRecord, summary: Summary) -> tuple[Try, ...]:
         spending.take(event)
         if event.kind == "method-read":
             read.setdefault(str(event.data["id"]))
+        elif event.kind == "accepted" and not record.attempt_folder(int(event.data["n"])).is_dir():
+            raise RecordInvalid(
+                f"{record.attempt_folder(int(event.data['n']))}: missing, and its attempt was accepted",
+                hint="The record is incomplete.",
+            )
         elif event.kind == "accepted" and event.data["n"] in submissions.keys() & known:
             submission = submissions[event.data["n"]]
             found.append(_attempt(record, submission, len(found), tuple(read), spending.since()))
         elif event.kind == "refused" and event.data["n"] in refusals:
             found.append(_refused(record, refusals[event.data["n"]], len(found), tuple(read), spending.since()))
+    _complete(record, summary, {one.n for one in found})
     return tuple(found)
+
+
+def _complete(record: RunRecord, summary: Summary, found: Set[int | None]) -> None:
+    """Every attempt with a result has its event, since that is written first; else the order of tries is lost."""
+    lost = [line.n for line in summary.attempts if line.status != "pending" and line.n not in found]
+    if lost:
+        raise RecordInvalid(
+            f"{record.folder / 'events.jsonl'}: no event tells attempt {lost[0]} was accepted, but it has a result",
+            hint="The record was changed or damaged.",
+        )
 
 
 class _Spending:

@@ -102,6 +102,7 @@ def findings(modules: dict[str, Module]) -> dict[str, Any]:
         "signals": signals,
         "metadata": metadata,
         "content": bag.content,
+        "writes": bool(bag.sinks),
         "features": bag.features,
         "rules": bag.rules,
         "formulas": bag.formulas,

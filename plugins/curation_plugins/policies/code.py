@@ -63,6 +63,8 @@ class PolicyCode(Frozen):
     """Columns and files read by live code that are metadata, or tell of the run."""
     content: bool
     """Whether anything but metadata, constants and chance can reach what is written; in doubt true."""
+    writes: bool
+    """Whether anything is seen to be written; else all code counts as live, and ``content`` as true."""
     features: dict[str, int]
     """Operation, or edge ``before>after``, to how often; names, constants, plumbing, dead code and order are
     erased."""

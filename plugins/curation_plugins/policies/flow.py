@@ -217,8 +217,11 @@ class Graph:
                     node.weak += [value for value in values if value not in node.weak]
                     continue
                 before = [pred for pred in node.preds if self.nodes[pred].kind not in ("const", "module", "fn")]
-                made_here = all(self.nodes[pred].label == "len" for pred in before)  # zeros(len(rows))
+                # zeros(len(rows)), and what was loaded: not the path that it was loaded from
+                made_here = node.kind == "read" or all(self.nodes[pred].label == "len" for pred in before)
                 found += [(place, value) for value in values if made_here and value != place]
+                if made_here:
+                    continue
                 todo += [pred for pred in before if pred not in seen]
                 seen.update(before)
         for place, value in found:  # at the end: a change is no source that the next one goes to

@@ -55,8 +55,8 @@ class AdaptScaffold(Scaffold):
         draft = method_file.METHOD.read(submission.policy)
         method_file.check(submission, library, code, draft)
         problems += draft.problems
-        if draft.value is not None:
-            families = {card.family for name in draft.value.cards if (card := library.get(name)) is not None}
+        if draft.readable is not None:
+            families = {card.family for name in draft.readable.cards if (card := library.get(name)) is not None}
             rotation = self._rotation(submission, library, families)
             if rotation is not None:
                 problems.append(draft.problem("same-family", ("cards",), rotation))
@@ -107,12 +107,13 @@ A submission is refused, with every reason at once, unless
   than {method_file.STEPS_A_FUNCTION}; each such function exists, computes something that reaches what is written, and
   is entered when the host runs the policy;
 - `failure` and `adapted` are not those of an earlier attempt;
-- the procedure is not that of an earlier attempt with other names, numbers, order or metadata rules, and its rows
-  are not nearly those of one (overlap at most {limits.MAX_OVERLAP});
+- the procedure is not that of an earlier attempt (or of a try that was refused as quotas or for a source's name) with
+  other names, numbers, order or metadata rules, and its rows are not nearly those of an earlier attempt (overlap at
+  most {limits.MAX_OVERLAP});
 - something of the rows' content decides, not only source, length, turn count, other metadata, constants and chance;
   and a shallow tree on source, length and turn count cannot tell the selected rows (AUC at most
   {limits.MAX_AUC}, from {limits.TREE_LEAST} rows on), and no source is named in the code;
 - after {IN_A_ROW} attempts in a row that cite one family, a card of another is among the cards;
 - its code can be read: UTF-8, the grammar of Python {sys.version_info[0]}.{sys.version_info[1]}, no `exec`, `eval`,
-  other processes or computed names.
+  other processes or computed names, and the call that writes the rows is seen in it.
 """

@@ -74,8 +74,15 @@ def not_an_earlier_selection(view: GateView, code: PolicyCode) -> list[Problem]:
 
 
 def readable_throughout(code: PolicyCode) -> list[Problem]:
-    """Nothing runs code that cannot be read, or reaches functions by computed names."""
-    return [
+    """Nothing runs code that cannot be read, or reaches functions by computed names; and what it writes is seen."""
+    problems = []
+    if not code.writes:
+        message = (
+            f"{_main(code)}: no call is seen that writes the rows (write, print with file=, write_text, savetxt,"
+            " to_csv, json.dump and the like): what decides over them cannot be told"
+        )
+        problems.append(Problem(code="policy-writes-unseen", message=message))
+    return problems + [
         Problem(
             code="policy-dynamic",
             message=f"{place}: runs or reaches code that cannot be read (exec, eval, a process, computed names)",

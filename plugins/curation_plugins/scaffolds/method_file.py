@@ -63,18 +63,33 @@ class MethodFile(Frozen):
     """What differs from the card, and why."""
 
 
-METHOD: Final = Written("method.yaml", "method", MethodFile)
+_STAND_IN: Final = "stands here for what could not be read"
+
+METHOD: Final = Written(
+    "method.yaml",
+    "method",
+    MethodFile,
+    {
+        "failure": _STAND_IN,
+        "evidence": [],
+        "cards": ["no-card"],
+        "steps": [{"card": "no-card", "step": "s1", "left_out": _STAND_IN}],
+        "adapted": _STAND_IN,
+    },
+)
 
 
 def check(view: GateView, library: MethodLibrary, code: PolicyCode | None, draft: Draft[MethodFile]) -> None:
-    """Add every problem of a readable ``method.yaml`` to the draft."""
-    written = draft.value
+    """Add every problem of ``method.yaml`` to the draft; of one that is read in part, those of its other keys."""
+    written = draft.readable
     if written is None:
         return
-    evidence.check(view, written.evidence, draft)
+    if "evidence" not in draft.unread:
+        evidence.check(view, written.evidence, draft)
     _said_before(view, draft, written)
-    cards = _cards(view, library, draft, written)
-    _steps(draft, written, cards)
+    cards = {} if "cards" in draft.unread else _cards(view, library, draft, written)
+    if not draft.unread & {"cards", "steps"}:
+        _steps(draft, written, cards)
     if code is None:
         return
     places = [place for place, step in enumerate(written.steps) if step.named is not None]

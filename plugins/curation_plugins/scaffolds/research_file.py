@@ -51,17 +51,33 @@ class ResearchFile(Frozen):
     change: Change
 
 
-RESEARCH: Final = Written("research.yaml", "research", ResearchFile)
+_STAND_IN: Final = "stands here for what could not be read"
+
+RESEARCH: Final = Written(
+    "research.yaml",
+    "research",
+    ResearchFile,
+    {
+        "observation": _STAND_IN,
+        "evidence": [],
+        "hypothesis": {"benchmark": "mean", "direction": "up", "by": 1, "because": _STAND_IN},
+        "change": {"attempt": None, "functions": [], "what": _STAND_IN},
+    },
+)
 
 
 def check(view: GateView, code: PolicyCode | None, draft: Draft[ResearchFile]) -> None:
-    """Add every problem of a readable ``research.yaml`` to the draft."""
-    written = draft.value
+    """Add every problem of ``research.yaml`` to the draft; of one that is read in part, those of its other keys."""
+    written = draft.readable
     if written is None:
         return
-    evidence.check(view, written.evidence, draft)
-    _hypothesis(view, draft, written)
+    if "evidence" not in draft.unread:
+        evidence.check(view, written.evidence, draft)
+    if not draft.unread & {"evidence", "hypothesis"}:
+        _hypothesis(view, draft, written)
     _said_before(view, draft, written)
+    if "change" in draft.unread:
+        return
     accepted = {earlier.n: earlier for earlier in view.earlier if earlier.outcome == "accepted"}
     base = accepted.get(written.change.attempt)
     if written.change.attempt is None:

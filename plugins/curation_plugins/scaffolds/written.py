@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
@@ -21,17 +22,21 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 Place = tuple[str | int, ...]
 
 _UNREAD: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, yaml.YAMLError)
-"""What PyYAML raises over scalars: an impossible date, a tag that does not fit (``!!bool x``, ``!!int ""``), a number to
-the base 60 beyond all floats."""
+"""What PyYAML raises over scalars: an impossible date, a tag that does not fit (``!!bool x``, ``!!int ""``), a number
+to the base 60 beyond all floats."""
 
 
 class Written(Generic[ModelT]):
     """One such file. ``rule`` begins the problem codes, e.g. ``method``."""
 
-    def __init__(self, name: str, rule: str, model: type[ModelT]) -> None:
+    def __init__(self, name: str, rule: str, model: type[ModelT], stand_ins: Mapping[str, Any]) -> None:
+        """Args:
+        stand_ins: a value that the model takes for each of its keys.
+        """
         self.name = name
         self.rule = rule
         self.model = model
+        self.stand_ins = stand_ins
 
     def read(self, policy: Mapping[str, Path]) -> Draft[ModelT]:
         """Never raises: whatever is wrong becomes a problem."""
@@ -49,11 +54,25 @@ class Written(Generic[ModelT]):
         try:
             draft.value = self.model.model_validate(data)
         except ValidationError as error:
-            for entry in error.errors(include_url=False, include_context=False, include_input=False):
+            found = error.errors(include_url=False, include_context=False, include_input=False)
+            for entry in found:
                 where = ".".join(map(str, entry["loc"]))
                 said = entry["msg"].lower().replace("tuple", "list")
                 draft.add("invalid", entry["loc"], f"{where or 'the file'}: {said}")
+            draft.unread = frozenset(str(entry["loc"][0]) for entry in found if entry["loc"])
+            draft.readable = self._readable(data, draft.unread)
+        else:
+            draft.readable = draft.value
         return draft
+
+    def _readable(self, data: dict[str, Any], unread: AbstractSet[str]) -> ModelT | None:
+        """The file with stand-ins for the keys that cannot be read: the others are checked all the same."""
+        kept = {key: value for key, value in data.items() if key not in unread}
+        stand_ins = {key: value for key, value in self.stand_ins.items() if key in unread}
+        try:
+            return self.model.model_validate(kept | stand_ins)
+        except ValidationError:
+            return None
 
     def _keys(self) -> str:
         return ", ".join(self.model.model_fields)
@@ -66,6 +85,11 @@ class Draft(Generic[ModelT]):
         self.name = name
         self.rule = rule
         self.value: ModelT | None = None
+        """The file, if all of it can be read."""
+        self.readable: ModelT | None = None
+        """The file with stand-ins where a key could not be read."""
+        self.unread: frozenset[str] = frozenset()
+        """Those keys."""
         self.problems: list[Problem] = []
         self._lines: dict[Place, int] = {}
         self._scalars: dict[Place, str] = {}
