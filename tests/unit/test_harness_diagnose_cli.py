@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,19 @@ def test_the_same_record_gives_the_same_diagnosis(cli):
 
 def test_naming_a_run_twice_counts_it_once(cli):
     assert len(json.loads(cli("diagnose", "one", "one", "--json").out)["runs"]) == 1
+
+
+def test_a_run_named_by_id_and_by_path_counts_once(cli):
+    (cli.runs / "link").symlink_to(cli.runs / "one")
+    told = cli("diagnose", "one", str(cli.runs / "one"), str(cli.runs / "link"), "--json")
+    assert [run["run_id"] for run in json.loads(told.out)["runs"]] == ["one"]
+
+
+def test_a_copy_of_a_run_beside_it_is_not_another_run(cli):
+    shutil.copytree(cli.runs / "one", cli.runs / "copy")
+    told = cli("diagnose", "one", str(cli.runs / "copy"))
+    assert told.code not in (0, 1)
+    assert "are the same run, one" in told.err
 
 
 def test_html_of_one_run_lies_in_its_folder_and_of_several_beside_them(cli):
@@ -82,9 +96,16 @@ def test_a_damaged_record_is_named(cli):
     assert "selection.jsonl" in answer.err
 
 
+def test_an_attempt_whose_folder_is_gone_is_named(cli):
+    shutil.rmtree(cli.runs / "one" / "attempts" / "002")
+    answer = cli("diagnose", "one")
+    assert answer.code == 44
+    assert "002" in answer.err
+
+
 def test_a_policy_file_that_became_a_link_is_not_followed(cli):
     place = cli.runs / "one" / "attempts" / "001" / "policy" / "policy.py"
     place.unlink()
     place.symlink_to("/etc/passwd")
     found = Comparison.model_validate_json(cli("diagnose", "one", "--json").out)
-    assert found.runs[0].tries[0].features.unreadable
+    assert found.runs[0].tries[0].features.unreadable == "policy.py: not in the record"

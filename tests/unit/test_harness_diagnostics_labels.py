@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from curation_harness.diagnostics.labels import label
+from curation_harness.diagnostics.labels import LINES_ALIKE, label
+from curation_harness.diagnostics.mechanisms import mechanisms
 from made_tries import BAND, QUOTA, RANDOM, SPREAD, SPREAD_IN_BAND, TryMaker, whole
 
 
@@ -142,6 +143,16 @@ def test_a_repair_of_code_that_could_not_be_parsed_is_told_by_its_text(made):
     assert labelled(made).label == "repair"
 
 
+def test_of_long_texts_the_beginning_is_compared(made):
+    shared = "".join(f"x{n} = {n}\n" for n in range(LINES_ALIKE))
+    tail = whole(BAND)
+    made.add(shared + "x0 = 0\n" * 3_000 + "def (:\n", outcome="refused", is_whole=True)
+    made.add(shared + tail, is_whole=True)
+    found = labelled(made)
+    assert found.label == "repair"
+    assert any("100% of the text" in said for said in found.evidence)
+
+
 def test_another_idea_after_a_refusal_is_no_repair(made):
     made.add(QUOTA)
     made.add(BAND, outcome="refused")
@@ -162,6 +173,34 @@ def test_code_that_cannot_be_read_gets_no_label_but_a_reason(made):
     found = labelled(made)
     assert found.label == "unreadable"
     assert "policy.py" in found.evidence[0]
+
+
+LENGTHS = """
+def select(pool, history, rng):
+    with open(Path(pool) / "rows.jsonl") as lines:
+        texts = [json.loads(line)["conversations"][1]["value"] for line in lines]
+    return np.argsort([len(set(text.split())) for text in texts])[:100]
+"""
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["# no jaccard here\n", '"""Shares len(a & b) of jaccard."""\n', "# len(" + "&" * 100_000 + "\n"],
+    ids=["comment", "docstring", "comment-that-takes-long"],
+)
+def test_what_comments_say_decides_nothing(made, said):
+    plain = made.add(LENGTHS)
+    spoken = made.add(said + whole(LENGTHS), is_whole=True)
+    assert mechanisms(spoken).bulk == mechanisms(plain).bulk == "threshold"
+
+
+@pytest.mark.parametrize(
+    "before", ["".join(f"# {'x' * 98}\n" for _ in range(1_100)), "\ufeff"], ids=["long", "byte-order-mark"]
+)
+def test_knobs_are_seen_behind_whatever_stands_before_the_code(made, before):
+    made.add(before + whole(BAND), is_whole=True)
+    made.add(before + whole(BAND.replace("0.1, 0.6", "0.2, 0.7")), is_whole=True)
+    assert labelled(made).label == "local tuning"
 
 
 def test_labels_are_a_function_of_what_came_before_alone(made):

@@ -58,6 +58,19 @@ def test_every_try_is_paid_for_once(run):
     assert "refused" in {line.label for line in run.summary.labels}
 
 
+def test_the_run_took_what_all_tries_took(run):
+    assert run.agent_seconds == pytest.approx(60.0)
+    assert run.dollars == pytest.approx(0.6)
+    (group,) = next(grouping for grouping in compare([run]).groupings if grouping.by == "task").groups
+    assert group.agent_seconds is not None
+    assert group.agent_seconds.mean == pytest.approx(60.0)
+
+
+def test_refused_tries_are_told_of_the_tries_that_count(run):
+    refused = next(line for line in run.summary.labels if line.label == "refused")
+    assert (refused.attempts.count, refused.attempts.of) == (1, run.summary.tries)
+
+
 def test_noise_chasing_shows_beside_random_draws(run):
     assert run.summary.beyond_chance == pytest.approx(0.60 - (0.5 + 0.01 * 3))
 
@@ -111,6 +124,17 @@ def test_a_band_goes_over_runs_and_holds_the_last_best(tmp_path):
     (band,) = bands(runs)
     assert best_so_far(runs[0]) == pytest.approx([0.50, 0.55, 0.55, 0.60])
     assert (band.low[-1], band.high[-1], band.mean[-1]) == pytest.approx((0.60, 0.70, 0.65))
+
+
+def test_random_draws_go_on_with_scores_and_not_with_failures(tmp_path):
+    made = TryMaker(tmp_path)
+    made.add(BAND, mean=0.5)
+    made.add(BAND, outcome="failed", problems=("WorkerCrashed: signal 9",))
+    made.add(SPREAD, mean=0.6)
+    run = diagnose(made.view(), label)
+    (band,) = bands([run])
+    assert band.mean == pytest.approx((0.5, 0.6))
+    assert band.random == pytest.approx((0.5, 0.51))  # the best of one, the best of two
 
 
 def test_the_page_is_one_file_with_every_picture_and_no_script(tmp_path):

@@ -158,6 +158,14 @@ def test_sources_that_are_picked_by_hand_are_named_with_their_line(bench: Bench)
     assert all(problem.message.startswith(f"policy.py:{line}: names the source") for problem in problems)
 
 
+def test_sources_named_in_a_file_beside_the_code_are_named_with_their_line(bench: Bench) -> None:
+    beside = {"shares.yaml": "note: the delta of a river is no source\nshares:\n  amber: 0.5\n  birch-wood: 0.3\n"}
+    policy = bench.policy("beside", {**files(made.LOSS_BAND, method(steps=steps("band", "draw"))), **beside})
+    bench.run(["beside"])
+    found = [problem.message for problem in gate(bench, "beside", policy) if problem.code == "names-source"]
+    assert sorted(message.partition(" ")[0] for message in found) == ["shares.yaml:1:", "shares.yaml:3:"]
+
+
 # -- steps that are not done ------------------------------------------------------------------------------
 
 

@@ -139,8 +139,9 @@ def test_a_policy_is_parsed_and_never_run(tmp_path: Path) -> None:
 
 
 def test_a_policy_named_like_a_module_of_ours_shadows_nothing(tmp_path: Path) -> None:
-    code = read(tmp_path, {"policy.py": "import ast\n", "ast.py": "raise SystemExit\n", "json.py": "1/0\n"})
-    assert code.files == ("ast.py", "json.py", "policy.py")
+    ours = {"curation_plugins/__init__.py": "raise SystemExit\n", "curation_plugins/policies/__init__.py": "1/0\n"}
+    code = read(tmp_path, {"policy.py": "import curation_plugins\n", **ours})
+    assert code.files == (*ours, "policy.py")
 
 
 # -- data in disguise -----------------------------------------------------------------------------------------
@@ -167,8 +168,24 @@ LISTED = [row * 37 % 8000 for row in range(300)]
         ("ROWS = b'" + "QUJDRDEyMzQ1" * 40 + "'\n", "policy-packed"),
         ("ROWS = '''\n" + ("QUJDRDEyMzQ1eHl6" * 4 + "\n") * 30 + "'''\n", "policy-packed"),
         ("ROWS = '" + "ab cd ef " * 600 + "'\n", "policy-packed"),
+        ("class R:\n" + "".join(f"    r{row} = 0\n" for row in LISTED), "policy-names-rows"),
+        (f"ROWS = '{' '.join(f'-{row}' for row in LISTED[:60])}'\n", "policy-names-rows"),
+        (f"ROWS = {[row + 100_000 for row in LISTED[:60]]}\n", "policy-names-rows"),
+        (f"ROWS = {[row / 10_000 for row in LISTED]}\n", "policy-packed"),
+        (f"GAPS = {[row % 40 for row in LISTED]}\n", "policy-packed"),
+        (f"GAPS = '{' '.join(str(row % 40) for row in LISTED)}'\n", "policy-packed"),
+        ("".join(f"g{n} = [{n % 7}, {n % 9}, 1, 2, 3, 4]\n" for n in range(90)), "policy-packed"),
+        (f"ROWS = '{''.join(chr(0x4E00 + row) for row in LISTED[:150])}'\n", "policy-packed"),
+        ("".join(f"R{n} = '\\u{0xABCD + n:04x}'\n" for n in range(120)), "policy-packed"),
+        ("".join(f"R{n % 9} = b'\\x{n + 160:02x}\\x{n + 190:02x}'\n" for n in range(20)), "policy-packed"),
+        ("".join(f"A{n} = 0x{(3**377 >> n) % 2**590:x}\n" for n in range(7)), "policy-packed"),
+        ("".join(f"A{n} = '{'aB3dE5gH7jK9mN1pQ' * 3}'\n" for n in range(9)), "policy-packed"),
     ],
-    ids=["list", "string", "comment", "hexadecimal", "floats", "one-by-one", "number", "base64", "lines", "words"],
+    ids=[
+        *("list", "string", "comment", "hexadecimal", "floats", "one-by-one", "number", "base64", "lines", "words"),
+        *("names", "negative", "offset", "decimals", "gaps", "gaps-in-a-string", "digits-one-by-one", "characters"),
+        *("escapes", "bytes", "large-numbers", "short-words"),
+    ],
 )
 def test_rows_that_a_policy_brings_along_are_found(tmp_path: Path, extra: str, code: str) -> None:
     assert carried(tmp_path, {"policy.py": PLAIN + extra}) == {code}
@@ -197,7 +214,11 @@ def test_rows_spread_over_many_files_are_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [*made.METHODS, *made.SHAM])
 def test_honest_code_carries_no_data(tmp_path: Path, name: str) -> None:
     body = {**made.METHODS, **made.SHAM}[name]
-    notes = "# Notes\n\nAttempt 3 gave 0.6123 (counting 0.5123). 1,000 of 8,000 rows; arXiv:2107.07075.\n"
+    notes = (
+        "# Notes\n\nSee https://arxiv.org/abs/2303.09540 and https://github.com/LLaVA-VL/LLaVA-NeXT/tree/main/docs.\n"
+    )
+    notes += "Rows with umlauts (äöüß) and “quotes”. Made on 2026-11-21 at commit 3fa94bc2d1.\n"
+    notes += "Attempt 3 gave 0.6123 (counting 0.5123). 1,000 of 8,000 rows; arXiv:2107.07075.\n"
     assert carried(tmp_path, {"policy.py": made.whole(body), "README.md": notes}) == set()
 
 
@@ -247,7 +268,7 @@ def test_code_that_runs_what_cannot_be_read_is_named(tmp_path: Path, line: str) 
 def test_ordinary_code_is_not_taken_for_hidden(tmp_path: Path) -> None:
     text = (
         "import argparse, os, re, sys\nparser = argparse.ArgumentParser()\nvars(parser.parse_args())\n"
-        "re.compile('a')\nos.path.join('a', 'b')\nsys.path.insert(0, 'x')\ngetattr(re, 'compile')('b')\n"
+        "re.compile('a')\nos.path.join('a', 'b')\nsys.path.insert(0, '.')\ngetattr(re, 'compile')('b')\n"
     )
     assert read(tmp_path, {"policy.py": text}).dynamic == ()
 

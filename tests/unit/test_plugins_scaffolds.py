@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -322,3 +323,20 @@ def test_nothing_that_a_column_may_hold_breaks_it() -> None:
     found = shallow_tree.auc(strange, range(0, 400, 3), 400)
     assert found is not None
     assert 0 <= found <= 1
+
+
+def test_a_change_of_settings_beside_the_code_has_to_be_named(tmp_path: Path) -> None:
+    view = tried(tmp_path, made.LOSS_BAND, research())
+    (tmp_path / "band.json").write_text('{"low": 0.2}')
+    view = replace(view, policy={**view.policy, "band.json": tmp_path / "band.json"})
+    said = [problem.message for problem in ResearchScaffold().gate(view)]
+    assert any("band.json differs from attempt 1" in message for message in said)
+    change = {"attempt": 1, "functions": ["band.json"], "what": "the band begins lower, and nothing else is changed"}
+    (tmp_path / "research.yaml").write_text(yaml.safe_dump(research(change=change)))
+    assert ResearchScaffold().gate(view) == []
+
+
+def test_a_function_that_stands_twice_is_changed_where_either_is(tmp_path: Path) -> None:
+    twice = made.LOSS_BAND + made.LOSS_BAND.partition("def draw(")[0].replace("<= top", "< top + 1")
+    problems = judged(tmp_path, twice, research())
+    assert any("policy.py:band differs" in problem.message for problem in problems)

@@ -3,6 +3,7 @@ run's own figure, and its interval says how far other runs would move it."""
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Callable, Sequence
@@ -109,14 +110,10 @@ def _group(name: str, runs: Sequence[RunDiagnosis]) -> GroupLine:
         best=score(lambda run: run.summary.best),
         sealed=score(lambda run: run.sealed),
         beyond_chance=score(lambda run: run.summary.beyond_chance),
-        dollars=_figure([_cost(run, "dollars") or None for run in runs]),
-        agent_seconds=_figure([_cost(run, "agent_seconds") for run in runs]),
-        host_seconds=_figure([_cost(run, "host_seconds") for run in runs]),
+        dollars=_figure([run.dollars or None for run in runs]),
+        agent_seconds=_figure([run.agent_seconds for run in runs]),
+        host_seconds=_figure([run.host_seconds for run in runs]),
     )
-
-
-def _cost(run: RunDiagnosis, what: Literal["dollars", "agent_seconds", "host_seconds"]) -> float:
-    return float(sum(getattr(one, what) for one in run.tries))
 
 
 def _figure(values: Sequence[float | None], *, share: bool = False) -> Figure | None:
@@ -172,10 +169,16 @@ def bands(runs: Sequence[RunDiagnosis]) -> list[Band]:
                 mean=tuple(statistics.fmean(column) for column in columns),
                 low=tuple(min(column) for column in columns),
                 high=tuple(max(column) for column in columns),
-                random=max((run.expected_maximum for run in own), key=len),
+                random=max((_by_chance(run) for run in own), key=len),
             )
         )
     return found
+
+
+def _by_chance(run: RunDiagnosis) -> tuple[float, ...]:
+    """Expected maximum of random selections after each scored attempt, as the best so far has its steps."""
+    scored = (one.features.mean is not None for one in run.attempts)
+    return tuple(itertools.compress(run.expected_maximum, scored))
 
 
 def best_so_far(run: RunDiagnosis) -> list[float]:

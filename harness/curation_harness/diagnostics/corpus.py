@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,14 +122,14 @@ def _read(folder: Path) -> tuple[PolicyCode | None, str]:
 
 
 @functools.cache
-def _rows(path: Path) -> tuple[frozenset[int] | None, bool]:
+def _rows(path: Path) -> tuple[array[int] | None, bool]:
     """Chosen rows, one id or one ``{"row": …, "weight": …}`` a line, and whether they carry weights other than 1; no
     rows where the policy made none."""
     if not path.is_file():
         return None, False
     try:
         entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        rows = frozenset(entry["row"] if isinstance(entry, dict) else int(entry) for entry in entries)
+        rows = array("q", sorted({entry["row"] if isinstance(entry, dict) else int(entry) for entry in entries}))
         return rows, any(isinstance(entry, dict) and entry.get("weight", 1) != 1 for entry in entries)
     except (ValueError, TypeError, KeyError) as error:
         raise RecordInvalid(f"{path}: no selection ({error})") from None

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 from curation_harness.diagnostics import summary
 from curation_harness.diagnostics.features import Features, attempts_before, features
 from curation_harness.diagnostics.flags import effective, grounded, shallow
+from curation_harness.diagnostics.handed_in import Spent
 from curation_harness.diagnostics.judgement import Flag, Labelled
 from curation_harness.diagnostics.summary import AttemptFacts, RunSummary
 from curation_harness.diagnostics.tries import Outcome, RunView, Try
 from curation_harness.record.entry import Entry
+from curation_harness.record.mix import counts
 
 Labeller = Callable[[Try, Sequence[Try]], Labelled]
 """Labels a try, given all tries before it, refused and failed ones included."""
@@ -58,6 +61,12 @@ class RunDiagnosis(Entry):
     """Pool rows by source; none where the pool is not on this machine."""
     overlaps: tuple[tuple[float, ...], ...]
     """Jaccard index of the rows of each two attempts, in order."""
+    agent_seconds: float
+    """Of the whole run, as the next three: what came after the last try, and what failed attempts took, included."""
+    host_seconds: float
+    """Training and scoring attempts; the headline is not in it."""
+    dollars: float
+    tokens: int
 
     @property
     def attempts(self) -> tuple[Diagnosed, ...]:
@@ -69,6 +78,7 @@ def diagnose(view: RunView, label: Labeller) -> RunDiagnosis:
     tries = tuple(_diagnosed(view, one, label) for one in view.tries)
     facts = [_facts(one) for one in tries]
     accepted = [one for one in view.tries if one.n is not None]
+    whole = functools.reduce(Spent.plus, (one.spent for one in view.tries), view.afterwards)
     return RunDiagnosis(
         run_id=view.run_id,
         task=view.task,
@@ -83,8 +93,12 @@ def diagnose(view: RunView, label: Labeller) -> RunDiagnosis:
         random_draws=view.random_draws,
         sealed=view.sealed,
         sealed_stderr=view.sealed_stderr,
-        pool_mix=summary.counted(view.sources) if view.sources else None,
+        pool_mix=counts(view.sources) if len(view.sources) else None,
         overlaps=tuple(tuple(summary.shared_rows(one, other) for other in accepted) for one in accepted),
+        agent_seconds=whole.agent_seconds,
+        host_seconds=whole.host_seconds,
+        dollars=whole.dollars,
+        tokens=whole.tokens,
     )
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from curation_harness.diagnostics.tries import RunView, Try
+from curation_harness.record import mix as mixes
 from curation_harness.record.entry import Entry
 from curation_plugins.policies.compare import structure_distance
+from curation_plugins.selection import jaccard
 
 
 class CodeFeatures(Entry):
@@ -78,7 +82,7 @@ def features(view: RunView, one: Try) -> Features:
         overlaps=overlaps,
         overlap_by_chance=_by_chance(one, view.pool_rows),
         mix=mix,
-        mix_from_pool=variation(mix, Counter(view.sources)) if mix else None,
+        mix_from_pool=variation(mix, mixes.counts(view.sources)) if mix else None,
         mix_moved=variation(mix, old_mix) if mix and old_mix else None,
         cited=one.cited,
         read=one.cards_read,
@@ -99,17 +103,9 @@ def best_before(tries: Sequence[Try], one: Try) -> float | None:
     return max((old.mean for old in attempts_before(tries, one) if old.mean is not None), default=None)
 
 
-def jaccard(one: frozenset[int], other: frozenset[int]) -> float:
-    """Shared rows as a share of all rows of both."""
-    together = len(one | other)
-    return len(one & other) / together if together else 1.0
-
-
-def mix_of(rows: Iterable[int] | None, sources: Sequence[str]) -> dict[str, int] | None:
+def mix_of(rows: array[int] | None, sources: np.ndarray) -> dict[str, int] | None:
     """Rows by source; none without rows or sources."""
-    if rows is None or not sources:
-        return None
-    return dict(Counter(sources[row] for row in sorted(rows) if row < len(sources)))
+    return None if rows is None or not len(sources) else mixes.mix_of(rows, sources)
 
 
 def variation(one: Mapping[str, int], other: Mapping[str, int]) -> float:

@@ -7,13 +7,13 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from curation_harness.diagnostics.features import jaccard
 from curation_harness.diagnostics.judgement import PLAIN, Family, Label, Labelled
 from curation_harness.diagnostics.knobs import changed_knobs, same_knobs
 from curation_harness.diagnostics.mechanisms import Mechanisms, mechanisms
 from curation_harness.diagnostics.tries import Try
 from curation_plugins.policies.code import PolicyCode
 from curation_plugins.policies.compare import SAME_BELOW, structure_distance, unexplained
+from curation_plugins.selection import jaccard
 
 REWRITTEN_BELOW: Final = 0.75
 """Structure distance up to which code that selects nearly the same rows counts as the same procedure, rewritten."""
@@ -33,7 +33,7 @@ EDITED_BELOW: Final = 0.75
 TEXT_ALIKE: Final = 0.6
 """Likeness of text from which most of it was kept; the only sign where a refused one could not be read."""
 LINES_ALIKE: Final = 600
-"""Lines of a text that are compared; the time grows with the cube of those that repeat."""
+"""Lines of a text that are compared."""
 NEW_AT_MOST: Final = 0.3
 """Share of a recombination's structure that none of its two parents has; twice that where both parents' signals are
 read."""
@@ -119,7 +119,10 @@ def _alike(one: Try, other: Try) -> float:
         "\n".join(text for name, text in sorted(t.documents.items()) if name.endswith(".py")) for t in (one, other)
     ]
     lines = [[line.strip() for line in text.splitlines() if line.strip()][:LINES_ALIKE] for text in texts]
-    return difflib.SequenceMatcher(None, lines[0], lines[1], autojunk=False).ratio()
+    if lines[0] == lines[1]:
+        return 1.0
+    # lines that stand everywhere in a long text begin no match: the time grows with the cube of how often they do
+    return difflib.SequenceMatcher(None, lines[0], lines[1], autojunk=True).ratio()
 
 
 # -- the same procedure ----------------------------------------------------------------------------

@@ -3,7 +3,9 @@ computes. Evidence, never proof: rules of thumb, checked on the labelled corpus 
 
 from __future__ import annotations
 
+import io
 import re
+import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -37,7 +39,7 @@ _RULES: Final = names(
 """Operations of draws, shares and rules, tables' own among them."""
 _RATIOS: Final = names("mul sum mean add")
 """With rules beside them, shares of characters and the like."""
-_SET_OVERLAP: Final = re.compile(r"len\([^()]*[&|][^()]*\)|\.intersection\(|jaccard", re.IGNORECASE)
+_SET_OVERLAP: Final = re.compile(r"len\([^()&|]*[&|][^()]*\)|\.intersection\(|jaccard", re.IGNORECASE)
 _MAPPED: Final = re.compile(r"""['"]\w+['"]\s*[:=]\s*\d""")
 
 
@@ -75,6 +77,22 @@ def _mechanisms(one: Try) -> Mechanisms:
     )
 
 
+def _spoken_off(text: str) -> str:
+    """Code without its comments and docstrings: what they say decides no row."""
+    kept: list[str] = []
+    row, column, begins = 1, 0, True
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.type != tokenize.COMMENT and not (token.type == tokenize.STRING and begins):
+                kept += [" " * (token.start[1] - column) if token.start[0] == row else "\n", token.string]
+                row, column = token.end
+            if token.type != tokenize.NL:
+                begins = token.type in (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
+    except (tokenize.TokenError, SyntaxError):
+        return text
+    return "".join(kept)
+
+
 class _Facts:
     """What is looked at, named once."""
 
@@ -84,7 +102,7 @@ class _Facts:
         self.ops = {name for name in code.features if ">" not in name}
         self.calls = " ".join(code.calls)
         self.texts = [constant.text.strip("'\"") for constant in code.constants]
-        self.source = "\n".join(text for name, text in one.documents.items() if name.endswith(".py"))
+        self.source = "\n".join(_spoken_off(text) for name, text in one.documents.items() if name.endswith(".py"))
         self.signals = self._signals()
         self.plain = self._is_plain() and not self._dedup()
         named = {name for name in code.metadata if name in ("source", "subset", "dataset", "turns", "role")}
@@ -155,7 +173,7 @@ class _Facts:
         elif not self.groups and self.code.rules and {"source", "turns"} & {*self.code.metadata}:
             yield "quota", "rows are drawn by metadata groups"
         if not self.groups:
-            yield "random", "nothing but chance reaches what is written"
+            yield "random", "no signal, share or rule is seen to reach what is written"
 
     def _by_content(self) -> Iterator[tuple[Family, str]]:
         signals = self.signals

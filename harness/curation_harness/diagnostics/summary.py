@@ -3,15 +3,16 @@ label cost and gained."""
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from curation_harness.diagnostics.features import jaccard
 from curation_harness.diagnostics.judgement import RESEARCH, SHARED, Label
 from curation_harness.diagnostics.tries import Outcome, Try
 from curation_harness.record.entry import Entry
+from curation_plugins.selection import jaccard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,20 +136,17 @@ def summarize(facts: Sequence[AttemptFacts], expected_maximum: Sequence[float] =
                 _line(label, [one for one in scored if one.label == label], shared if label in SHARED else scored)
                 for label in _occurring(scored)
             ),
-            *((_line("refused", refused, facts),) if refused else ()),
+            *((_line("refused", refused, [*scored, *refused]),) if refused else ()),
         ),
         best=best,
         beyond_chance=best - expected_maximum[-1] if best is not None and expected_maximum else None,
     )
 
 
-def counted(values: Iterable[str]) -> dict[str, int]:
-    return dict(Counter(values))
-
-
 def shared_rows(one: Try, other: Try) -> float:
     """Jaccard index of the rows of two attempts."""
-    return jaccard(one.rows or frozenset(), other.rows or frozenset())
+    nothing = array("q")
+    return jaccard(one.rows or nothing, other.rows or nothing)
 
 
 def _told(flags: Iterable[bool | None]) -> Count:

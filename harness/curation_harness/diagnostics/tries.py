@@ -4,23 +4,27 @@ a record; the rest are functions of what it gives."""
 from __future__ import annotations
 
 import stat
+from array import array
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import numpy as np
+
+from curation_harness.diagnostics.handed_in import HandedIn, Spent, handed_in
 from curation_harness.errors import RecordInvalid
-from curation_harness.record.events import Event
 from curation_harness.record.models import AttemptResult, AttemptSubmission, Refusal, ReproductionKept
 from curation_harness.record.state import status
 from curation_harness.record.store import RunRecord
 from curation_harness.record.summary import Summary, summarize
 from curation_plugins import selection
 from curation_plugins.policies.code import PolicyCode
-from curation_plugins.policies.reading import PolicyUnreadable, read_policy
+from curation_plugins.policies.reading import MAX_BYTES, PolicyUnreadable, read_policy
 from curation_plugins.scaffolds.evidence import Quoted
 from curation_plugins.scaffolds.method_file import METHOD
 from curation_plugins.scaffolds.research_file import RESEARCH
+from curation_sandbox.protocol import PolicyFile
 
 Outcome = Literal["scored", "failed", "refused", "pending"]
 """``failed``: accepted, and the harness failed on it. ``pending``: accepted and not scored yet."""
@@ -28,28 +32,7 @@ Outcome = Literal["scored", "failed", "refused", "pending"]
 DOCUMENTS: Final = (".py", ".yaml", ".yml", ".json", ".toml", ".md", ".txt")
 """Endings of a policy's files that are looked at as text."""
 DOCUMENT_BYTES: Final = 100_000
-"""Read of one such file."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Spent:
-    """What one try took, counted from the try before it to its own end."""
-
-    agent_seconds: float = 0.0
-    """On the agent's clock, which stands still while the host works."""
-    host_seconds: float = 0.0
-    """Wall seconds of training and scoring, queueing included."""
-    dollars: float = 0.0
-    """Of the agent's model, by the run's prices."""
-    tokens: int = 0
-
-    def plus(self, other: Spent) -> Spent:
-        return Spent(
-            agent_seconds=self.agent_seconds + other.agent_seconds,
-            host_seconds=self.host_seconds + other.host_seconds,
-            dollars=self.dollars + other.dollars,
-            tokens=self.tokens + other.tokens,
-        )
+"""Read of one such file; of code as much as is parsed."""
 
 
 Function = tuple[str, str]
@@ -97,8 +80,8 @@ class Try:
     note: str = ""
     claims: Claims | None = None
     """What its ``method.yaml`` or ``research.yaml`` says; none: it has neither, or none that can be read."""
-    rows: frozenset[int] | None = None
-    """Chosen rows; none where they are not in the record."""
+    rows: array[int] | None = None
+    """Chosen rows, ascending (type code ``q``); none where they are not in the record."""
     weighted: bool = False
     """Whether rows carry weights other than 1."""
     mean: float | None = None
@@ -134,8 +117,10 @@ class RunView:
     scaffold: str
     status: str
     tries: tuple[Try, ...]
-    sources: Sequence[str] = ()
-    """Source of every pool row; empty where the pool is not on this machine."""
+    afterwards: Spent = field(default_factory=Spent)
+    """What the agent took after the last try."""
+    sources: np.ndarray = field(default_factory=lambda: np.array([], str))
+    """Source of every pool row, shape (rows,); empty where the pool is not on this machine."""
     pool_rows: int | None = None
     noise_floor: float | None = None
     """Of public scores; none: it was not measured."""
@@ -148,7 +133,7 @@ class RunView:
     sealed_stderr: float | None = None
 
 
-def read_run(record: RunRecord, sources: Sequence[str] = ()) -> RunView:
+def read_run(record: RunRecord, sources: Sequence[str] | np.ndarray = ()) -> RunView:
     """Read a record.
 
     Args:
@@ -157,6 +142,7 @@ def read_run(record: RunRecord, sources: Sequence[str] = ()) -> RunView:
     Raises:
         RecordInvalid: a file of the record is missing or damaged.
     """
+    told, afterwards = handed_in(record)
     summary = summarize(record)
     search = summary.random_search
     return RunView(
@@ -166,8 +152,9 @@ def read_run(record: RunRecord, sources: Sequence[str] = ()) -> RunView:
         model=summary.model,
         scaffold=summary.scaffold,
         status=status(record),
-        tries=_tries(record, summary),
-        sources=sources,
+        tries=_tries(record, summary, told),
+        afterwards=afterwards,
+        sources=np.asarray(sources, str),
         pool_rows=len(sources) or None,
         noise_floor=summary.noise_floor,
         expected_maximum=search.expected_maximum if search else (),
@@ -183,27 +170,22 @@ def _agent(record: RunRecord) -> str:
     return f"{used.name} ({used.agent_arg})" if used.agent_arg else used.name
 
 
-def _tries(record: RunRecord, summary: Summary) -> tuple[Try, ...]:
+def _tries(record: RunRecord, summary: Summary, told: Sequence[HandedIn]) -> tuple[Try, ...]:
     submissions = {submission.n: submission for submission in record.submissions()}
     known = {line.n for line in summary.attempts}  # one accepted while this ran is in the next report
     refusals = {refusal.n: refusal for refusal in record.refusals()}
-    spending = _Spending(record)
-    read: dict[str, None] = {}
     found: list[Try] = []
-    for event in record.events.all():
-        spending.take(event)
-        if event.kind == "method-read":
-            read.setdefault(str(event.data["id"]))
-        elif event.kind == "accepted" and not record.attempt_folder(int(event.data["n"])).is_dir():
+    for one in told:
+        if one.kind == "refused":
+            if one.n in refusals:
+                found.append(_refused(record, refusals[one.n], len(found), one))
+        elif not record.attempt_folder(one.n).is_dir():
             raise RecordInvalid(
-                f"{record.attempt_folder(int(event.data['n']))}: missing, and its attempt was accepted",
+                f"{record.attempt_folder(one.n)}: missing, and its attempt was accepted",
                 hint="The record is incomplete.",
             )
-        elif event.kind == "accepted" and event.data["n"] in submissions.keys() & known:
-            submission = submissions[event.data["n"]]
-            found.append(_attempt(record, submission, len(found), tuple(read), spending.since()))
-        elif event.kind == "refused" and event.data["n"] in refusals:
-            found.append(_refused(record, refusals[event.data["n"]], len(found), tuple(read), spending.since()))
+        elif one.n in submissions.keys() & known:
+            found.append(_attempt(record, submissions[one.n], len(found), one))
     _complete(record, summary, {one.n for one in found})
     return tuple(found)
 
@@ -218,33 +200,11 @@ def _complete(record: RunRecord, summary: Summary, found: Set[int | None]) -> No
         )
 
 
-class _Spending:
-    """What was spent since the last try."""
-
-    def __init__(self, record: RunRecord) -> None:
-        self._record = record
-        self._since = Spent()
-
-    def take(self, event: Event) -> None:
-        if event.kind == "clock":
-            self._since = self._since.plus(Spent(agent_seconds=float(event.data["agent_seconds"])))
-        elif event.kind == "model-call":
-            tokens, dollars = int(event.data["tokens"]), float(event.data["dollars"] or 0.0)
-            self._since = self._since.plus(Spent(tokens=tokens, dollars=dollars))
-
-    def since(self) -> Spent:
-        spent, self._since = self._since, Spent()
-        return spent
-
-
-def _attempt(
-    record: RunRecord, submission: AttemptSubmission, place: int, read: tuple[str, ...], spent: Spent
-) -> Try:
+def _attempt(record: RunRecord, submission: AttemptSubmission, place: int, told: HandedIn) -> Try:
     folder = record.attempt_folder(submission.n)
     result = record.result(submission.n)
-    files = _files(folder / "policy", [file.path for file in submission.policy])
-    code, unreadable = read_code(files)
-    rows, weighted = _rows(folder / "selection.jsonl", needed=True)
+    files, code, unreadable = _policy(folder, submission.policy)
+    rows, weighted = _rows(record.selection_file(submission.n), needed=True)
     public = result.public if result else None
     host = result.timings.total if result and result.timings else 0.0
     again = submission.reproduction
@@ -264,9 +224,9 @@ def _attempt(
         by_benchmark={name: score.mean for name, score in public.by_benchmark.items()} if public else {},
         problems=(result.failure,) if result and result.failure else (),
         cited=submission.cited,
-        cards_read=read,
+        cards_read=told.cards_read,
         functions=_entered(again) if again else None,
-        spent=spent.plus(Spent(host_seconds=host)),
+        spent=told.spent.plus(Spent(host_seconds=host)),
     )
 
 
@@ -281,11 +241,10 @@ def _outcome(result: AttemptResult | None) -> Outcome:
     return "failed" if result.status == "failed" else "scored"
 
 
-def _refused(record: RunRecord, refusal: Refusal, place: int, read: tuple[str, ...], spent: Spent) -> Try:
+def _refused(record: RunRecord, refusal: Refusal, place: int, told: HandedIn) -> Try:
     folder = record.refusal_folder(refusal.n)
-    files = _files(folder / "policy", [file.path for file in refusal.policy])
-    code, unreadable = read_code(files)
-    rows, weighted = _rows(folder / "selection.jsonl", needed=False)
+    files, code, unreadable = _policy(folder, refusal.policy)
+    rows, weighted = _rows(record.refused_file(refusal.n), needed=False)
     return Try(
         place=place,
         n=None,
@@ -300,12 +259,22 @@ def _refused(record: RunRecord, refusal: Refusal, place: int, read: tuple[str, .
         weighted=weighted,
         problems=tuple(f"{problem.code}: {problem.message}" for problem in refusal.problems),
         cited=refusal.cited,
-        cards_read=read,
-        spent=spent,
+        cards_read=told.cards_read,
+        spent=told.spent,
     )
 
 
 # -- files -----------------------------------------------------------------------------------------
+
+
+def _policy(folder: Path, handed: Sequence[PolicyFile]) -> tuple[dict[str, Path], PolicyCode | None, str]:
+    """A policy's files as far as the record holds them, and its code or why there is none. Of a refused one that was
+    large only the list was kept."""
+    files = _files(folder / "policy", [file.path for file in handed])
+    gone = [file.path for file in handed if file.path.endswith(".py") and file.path not in files]
+    if gone:
+        return files, None, f"{gone[0]}: not in the record"
+    return files, *read_code(files)
 
 
 def _files(folder: Path, names: Sequence[str]) -> dict[str, Path]:
@@ -327,9 +296,12 @@ def read_code(files: Mapping[str, Path]) -> tuple[PolicyCode | None, str]:
     if not any(name.endswith(".py") for name in files):
         return None, "the policy holds no Python file"
     try:
-        return read_policy(files), ""
+        code = read_policy(files)
     except PolicyUnreadable as error:
         return None, "; ".join(problem.message for problem in error.problems)
+    if not code.features:
+        return None, "the policy's code computes nothing that is seen to decide a row"
+    return code, ""
 
 
 def claims(files: Mapping[str, Path]) -> Claims | None:
@@ -364,15 +336,16 @@ def read_documents(files: Mapping[str, Path]) -> dict[str, str]:
     for name, path in files.items():
         if name.endswith(DOCUMENTS):
             with path.open("rb") as file:
-                found[name] = file.read(DOCUMENT_BYTES).decode("utf-8", "replace")
+                most = MAX_BYTES if name.endswith(".py") else DOCUMENT_BYTES
+                found[name] = file.read(most).decode("utf-8-sig", "replace")
     return found
 
 
-def _rows(path: Path, *, needed: bool) -> tuple[frozenset[int] | None, bool]:
+def _rows(path: Path, *, needed: bool) -> tuple[array[int] | None, bool]:
     if not needed and not path.is_file():
         return None, False
     try:
         chosen = selection.read_canonical(path)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise RecordInvalid(f"{path}: no selection ({error})", hint="The record was changed or damaged.") from None
-    return frozenset(chosen.rows), any(weight != 1.0 for weight in chosen.weights)
+    return chosen.rows, bool(np.any(np.frombuffer(chosen.weights) != 1.0))

@@ -55,6 +55,7 @@ def _run(run: RunDiagnosis) -> Iterator[RenderableType]:
         told.chance(run),
         told.noise(run),
         told.left_out(run),
+        told.total(run),
     ):
         if sentence:
             yield Text(sentence)

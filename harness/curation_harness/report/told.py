@@ -50,12 +50,16 @@ def label(one: Diagnosed) -> str:
     return {"refused": "refused", "failed": "our failure", "pending": "not scored yet"}.get(one.outcome, NOTHING)
 
 
-def cost(line: LabelLine) -> str:
+def cost(line: LabelLine | RunDiagnosis) -> str:
     """``48 s of the agent, 12 min of the host, $0.31``."""
     parts = [f"{duration(line.agent_seconds)} of the agent", f"{duration(line.host_seconds)} of the host"]
     if line.dollars:
         parts.append(f"${line.dollars:,.2f}")
     return ", ".join(parts)
+
+
+def total(run: RunDiagnosis) -> str:
+    return f"The whole run took {cost(run)}, the headline apart."
 
 
 def gap(run: RunDiagnosis) -> str:

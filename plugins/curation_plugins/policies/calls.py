@@ -183,6 +183,10 @@ class Calls(Expressions):
                 return self.new(at=node)
         if name in words.WRITERS:
             return self._sink(node, given)
+        if words.MOVES.match(dotted) or (
+            not dotted and name in ("rename", "replace", "copy_into") and len(given) == 2
+        ):
+            self.graph.moves.append(self.new(preds=given, at=node))
         if name in words.SILENT:
             return self.new(at=node)
         if name in words.READERS:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from curation_plugins.policies import packed as packed_data
 from curation_plugins.policies.code import PolicyCode
 from curation_plugins.policies.reading import MAX_BYTES, PolicyUnreadable, read_policy
 from curation_sandbox.protocol import Problem
@@ -20,7 +21,8 @@ ENDINGS: Final = (".py", ".yaml", ".yml", ".md", ".txt", ".toml", ".json")
 MAX_TEXT: Final = 20_000
 """Bytes of a file that is no code."""
 MAX_ROWS: Final = 50
-"""Different whole numbers below the pool's size in one file; and, of those above 99, in all files together."""
+"""Different whole numbers in one file that are below the pool's size or, of any size, above 99; and, of those that
+are both, in all files together."""
 MAX_RUN: Final = 200
 """Characters without a blank: more is packed data."""
 MAX_PACKED_LINES: Final = 10
@@ -29,6 +31,8 @@ MAX_STRING: Final = 4_000
 """Characters of one string in code."""
 
 _NUMBER: Final = re.compile(r"(?<![\w.-])\d{1,9}(?![\w.]\w)")
+_GLUED: Final = re.compile(r"(?<![\d.])[1-9]\d{2,8}(?!\d)")
+"""Three digits and more, in names (``r1034``), after a sign, before a unit."""
 _RUN: Final = re.compile(rf"\S{{{MAX_RUN + 1},}}")
 _PACKED: Final = re.compile(r"""^[\s"'bru(+]*(?=[^\s"']*\d)(?=[^\s"']*[A-Za-z])[A-Za-z0-9+/=\\_-]{48,}["',)\s]*$""")
 
@@ -71,12 +75,12 @@ def carried_data(files: Mapping[str, Path], pool_rows: int) -> tuple[Problem, ..
             said = f"{name}: {len(data)} bytes; a file that is no code holds at most {MAX_TEXT}"
             problems.append(Problem(code="policy-file-large", message=said))
             continue
-        numbers = {int(found) for found in _NUMBER.findall(text)}
+        numbers = {int(found) for found in (*_NUMBER.findall(text), *_GLUED.findall(text))}
         if code is not None:
             numbers |= set(code.numbers.get(name, ()))
         rows = {number for number in numbers if number < pool_rows}
         together |= {row for row in rows if row > 99}
-        problems += _in_one_file(name, text, rows)
+        problems += _in_one_file(name, text, {number for number in numbers if number < pool_rows or number > 99})
     if len(together) > MAX_ROWS and not any(problem.code == "policy-names-rows" for problem in problems):
         said = f"its files together hold {len(together)} different numbers of rows; at most {MAX_ROWS} are allowed"
         problems.append(Problem(code="policy-names-rows", message=said))
@@ -89,13 +93,19 @@ def carried_data(files: Mapping[str, Path], pool_rows: int) -> tuple[Problem, ..
             for long in code.strings
             if long.length > MAX_STRING
         ]
+        said_of = {problem.message.partition(":")[0] for problem in problems}
+        problems += [
+            Problem(code="policy-packed", message=f"{found.file}:{found.line}: {found.said}")
+            for found in code.packed
+            if found.file not in said_of
+        ]
     return tuple(problems)
 
 
 def _in_one_file(name: str, text: str, rows: set[int]) -> Iterator[Problem]:
     if len(rows) > MAX_ROWS:
         line = _densest_line(text)
-        said = f"{name}:{line}: the file holds {len(rows)} different numbers of rows; at most {MAX_ROWS} are allowed"
+        said = f"{name}:{line}: the file holds {len(rows)} different whole numbers; at most {MAX_ROWS} are taken"
         yield Problem(code="policy-names-rows", message=said)
     packed = 0
     for number, line_text in enumerate(text.split("\n"), start=1):
@@ -104,6 +114,8 @@ def _in_one_file(name: str, text: str, rows: set[int]) -> Iterator[Problem]:
             said = f"{name}:{number}: letters and digits without a blank, as packed data is"
             yield Problem(code="policy-packed", message=said)
             return
+    for number, told in packed_data.in_text(text):
+        yield Problem(code="policy-packed", message=f"{name}:{number}: {told}")
 
 
 def _densest_line(text: str) -> int:

@@ -12,9 +12,10 @@ import json
 import resource
 import sys
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
-from curation_plugins.policies import statements
+from curation_plugins.policies import packed, statements
 from curation_plugins.policies.bag import Bag
 from curation_plugins.policies.flow import Function, Module, TooComplex
 
@@ -56,13 +57,31 @@ def parse(files: dict[str, str]) -> tuple[dict[str, Module], list[dict[str, str]
             )
             continue
         problems += huge_numbers(file, tree)
-        name = file.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
-        modules["__init__" if name == "" else name] = Module(file, name, tree)
+        name = module_name(file)
+        problems += clashes(file, name, modules)
+        modules[name] = Module(file, name, tree)
     if nodes > MAX_SYNTAX_NODES:
         problems.append(
             problem("policy-too-complex", f"the code has {nodes} syntax nodes; at most {MAX_SYNTAX_NODES} are read")
         )
     return modules, problems
+
+
+def module_name(file: str) -> str:
+    return file.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+
+
+def clashes(file: str, name: str, modules: dict[str, Module]) -> list[dict[str, str]]:
+    """Files that may not be what is imported under their name: what is read has to be what runs."""
+    parts = name.split(".")
+    above = [modules.get(".".join(parts[:end])) for end in range(1, len(parts))]
+    others = [found for found in above if found is not None and not found.file.endswith("/__init__.py")]
+    if name in modules or others:
+        other = modules.get(name) or others[0]
+        return [problem("policy-ambiguous", f"{file}:1: {other.file} is imported under the same name; rename one")]
+    if parts[0] in sys.stdlib_module_names:
+        return [problem("policy-ambiguous", f"{file}:1: {parts[0]} is a module of Python itself; rename it")]
+    return []
 
 
 def huge_numbers(file: str, tree: ast.AST) -> list[dict[str, str]]:
@@ -87,9 +106,9 @@ def extent(tree: ast.AST) -> tuple[int, int, int]:
     return count, deepest, line
 
 
-def findings(modules: dict[str, Module]) -> dict[str, Any]:
+def findings(modules: dict[str, Module], others: Sequence[str]) -> dict[str, Any]:
     graph = statements.build(modules)
-    bag = Bag(graph, modules, "policy")
+    bag = Bag(graph, modules, "policy", others)
     signals, metadata = bag.named()
     live_nodes = [graph.nodes[place] for place in sorted(bag.live) if graph.nodes[place].owner in bag.reached]
     calls = {node.text.removeprefix("builtins.") for node in live_nodes if node.label and node.text and not node.kind}
@@ -108,6 +127,11 @@ def findings(modules: dict[str, Module]) -> dict[str, Any]:
         "formulas": bag.formulas,
         "bodies": {module.file: body(module.tree) for module in modules.values()},
         "numbers": {module.file: numbers(module.tree) for module in modules.values()},
+        "packed": [
+            {"file": module.file, "line": line, "said": said}
+            for module in modules.values()
+            for line, said in packed.in_code(module.tree)
+        ],
         "strings": [entry for module in modules.values() for entry in long_strings(module)][:1000],
         "dynamic": sorted({f"{file_of(owner, modules, bag)}:{line}" for owner, line in graph.dynamic}),
     }
@@ -143,12 +167,23 @@ def described(function: Function, bag: Bag) -> dict[str, Any]:
         "qualname": function.qualname,
         "line": getattr(function.node, "lineno", 1),
         "end_line": getattr(function.node, "end_lineno", 1) or 1,
-        "operations": len(working) + len(function.calls),
+        "operations": len(working) + len(function.calls) + sums(function.node),
         "live": bool(bag.graph.dynamic) or (reached and any(place in bag.live for place in own)),
         "reached": bool(bag.graph.dynamic) or reached,
+        "writes": any(bag.nodes[place].kind == "sink" for place in own),
         "does": [bag.nodes[place].label for place in working if bag.nodes[place].label][:200],
         "body": body(function.node),
     }
+
+
+def sums(top: ast.AST) -> int:
+    """Arithmetic and comparisons of a function, constants among them: counting is plumbing to the graph, and still is
+    a step of some methods."""
+    nodes = list(ast.walk(top))
+    counted = sum(isinstance(node, ast.BinOp | ast.AugAssign | ast.Compare) for node in nodes)
+    called = [node.func for node in nodes if isinstance(node, ast.Call)]
+    names = [getattr(func, "attr", getattr(func, "id", "")) for func in called]
+    return counted + sum(name in ("Counter", "unique", "bincount", "where") for name in names)
 
 
 class Outline(ast.NodeTransformer):
@@ -221,12 +256,15 @@ def foreign(modules: dict[str, Module]) -> set[str]:
     return found - own
 
 
-def read(files: dict[str, str]) -> dict[str, Any]:
+def read(files: dict[str, str], others: Sequence[str] = ()) -> dict[str, Any]:
+    """Args:
+    others: names of the policy's files that are no code.
+    """
     modules, problems = parse(files)
     if problems:
         return {"problems": problems}
     try:
-        return {"problems": [], "code": findings(modules)}
+        return {"problems": [], "code": findings(modules, others)}
     except TooComplex:
         return {"problems": [problem("policy-too-complex", "the code has more operations than are read")]}
     except RecursionError:
@@ -241,7 +279,8 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     warnings.simplefilter("ignore")  # a policy's invalid escapes are not our output
     sys.setrecursionlimit(20 * MAX_DEPTH)
-    answer = json.dumps(read(json.loads(sys.stdin.buffer.read())))
+    given = json.loads(sys.stdin.buffer.read())
+    answer = json.dumps(read(given["code"], given["others"]))
     sys.stdout.write(answer)
     sys.stdout.flush()
 

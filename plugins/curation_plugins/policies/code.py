@@ -21,6 +21,8 @@ class FunctionCode(Frozen):
     """Whether anything it computes can reach what the policy writes."""
     reached: bool
     """Whether running the policy can come to it at all."""
+    writes: bool
+    """Whether a call in it writes something."""
     does: tuple[str, ...]
     """Labels of its operations, in order of line."""
     body: str
@@ -44,6 +46,15 @@ class LongString(Frozen):
     line: int
     length: int
     """Characters."""
+
+
+class Packed(Frozen):
+    """Where code holds more numbers, or more that looks like packed data, than code needs."""
+
+    file: str
+    line: int
+    said: str
+    """What was found."""
 
 
 class PolicyCode(Frozen):
@@ -78,6 +89,8 @@ class PolicyCode(Frozen):
     """File → different whole numbers from 0 that stand in its code, however they are written; at most 5,000."""
     strings: tuple[LongString, ...]
     """Strings of a thousand characters and more."""
+    packed: tuple[Packed, ...]
+    """Data in disguise; at most one place a file."""
     dynamic: tuple[str, ...]
     """``file:line`` of what runs code that cannot be read (``exec``, computed attribute names); then nothing else
     here can be relied on."""

@@ -136,11 +136,7 @@ def _imports(scope: Scope, node: ast.Import | ast.ImportFrom, modules: dict[str,
             if whole in modules:
                 module.imported.add(whole)
         return
-    base = node.module or ""
-    if node.level:
-        parts = module.name.split(".")
-        keep = parts[: len(parts) - node.level + (1 if module.file.endswith("__init__.py") else 0)]
-        base = ".".join([*keep, *([base] if base else [])])
+    base = own_target(module, node)
     for alias in node.names:
         dotted = f"{base}.{alias.name}" if base else alias.name
         if alias.name == "*" and base in modules:
@@ -149,3 +145,13 @@ def _imports(scope: Scope, node: ast.Import | ast.ImportFrom, modules: dict[str,
         else:
             scope.imports[alias.asname or alias.name] = dotted
         module.imported.update(name for name in (dotted, base) if name in modules)
+
+
+def own_target(module: Module, node: ast.ImportFrom) -> str:
+    """Dotted name of what ``from … import`` imports from, as the policy's own modules are named."""
+    base = node.module or ""
+    if not node.level:
+        return base
+    parts = module.name.split(".")
+    keep = parts[: len(parts) - node.level + (1 if module.file.endswith("__init__.py") else 0)]
+    return ".".join([*keep, *([base] if base else [])])

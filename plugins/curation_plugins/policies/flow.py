@@ -123,6 +123,8 @@ class Graph:
         """(owner, line) of what runs code that cannot be read."""
         self.changes: list[tuple[int, list[int]]] = []
         """Objects changed in place: (object, what it takes in)."""
+        self.moves: list[int] = []
+        """Calls that put a file in another's place."""
         self.pending: list[Function] = []
         """Functions to be looked at once more, for other constants."""
         self._special: dict[tuple[int, tuple[str, ...]], Function] = {}

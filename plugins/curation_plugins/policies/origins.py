@@ -22,13 +22,15 @@ COMPARISONS: Final = frozenset({"order", "equal", "in"})
 
 
 class Origins:
-    """What a graph says. ``modules`` in the order they were built in; ``entry`` is the one that is run."""
+    """What a graph says. ``modules`` in the order they were built in; ``entry`` is the one that is run; ``others``:
+    the policy's files that are no code."""
 
-    def __init__(self, graph: Graph, modules: dict[str, Module], entry: str) -> None:
+    def __init__(self, graph: Graph, modules: dict[str, Module], entry: str, others: Iterable[str] = ()) -> None:
         self.graph = graph
         self.nodes = graph.nodes
         self._modules = modules
         self._entry = entry
+        self._own_files = frozenset(name.rpartition("/")[2] for name in others)
         self._texts_only: dict[int, bool] = {}
 
     # -- what is reached -----------------------------------------------------------------------------
@@ -56,11 +58,12 @@ class Origins:
 
     @cached_property
     def sinks(self) -> list[int]:
-        """Where something is written, in code that is reached; where a path named ``out`` is written to, only
-        those."""
+        """Where something is written, in code that is reached; where a path named ``out`` is written to, only those,
+        unless a file is moved there."""
         every = [place for place, node in enumerate(self.nodes) if node.kind == "sink" and node.owner in self.reached]
         out = [place for place in every if self._names_out(place)]
-        return out or every
+        moved = any(self.nodes[place].owner in self.reached and self._names_out(place) for place in self.graph.moves)
+        return every if moved else out or every
 
     def _names_out(self, sink: int) -> bool:
         seen, todo = {sink}, [sink]
@@ -109,19 +112,25 @@ class Origins:
         for place, node in enumerate(self.nodes):
             for pred in (*node.preds, *node.selectors):
                 readers[pred].append(place)
-        todo = list(range(len(self.nodes)))
-        queued = [True] * len(self.nodes)
+        self._spread(list(range(len(self.nodes))), origin, readers)
+        # what is parsed and was never seen to be opened comes from outside too; that is known when all is spread
+        unknown = [place for place, node in enumerate(self.nodes) if _parses(node) and not origin[place]]
+        for place in unknown:
+            origin[place] = RAW
+        self._spread([reader for place in unknown for reader in readers[place]], origin, readers)
+        return origin
+
+    def _spread(self, todo: list[int], origin: list[int], readers: list[list[int]]) -> None:
+        queued = set(todo)
         while todo:
             place = todo.pop()
-            queued[place] = False
+            queued.discard(place)
             found = self._origin(self.nodes[place], origin) | origin[place]
             if found != origin[place]:
                 origin[place] = found
-                for reader in readers[place]:
-                    if not queued[reader]:
-                        queued[reader] = True
-                        todo.append(reader)
-        return origin
+                new = [reader for reader in readers[place] if reader not in queued]
+                todo += new
+                queued.update(new)
 
     def _origin(self, node: Node, origin: list[int]) -> int:
         given = 0
@@ -133,9 +142,9 @@ class Origins:
         if node.kind == "cut":
             return METADATA
         if node.kind == "read":
-            if node.text.rpartition(".")[2] in words.PARSERS and given:
+            if _parses(node) and not self._of_no_row(node):
                 return given
-            return METADATA if self._of_the_run(node) else RAW | (given & ~RAW)
+            return METADATA if self._of_no_row(node) else RAW | (given & ~RAW)
         if node.kind in ("key", "pick"):
             steered = STEERED if chosen & (CONTENT | STEERED) else 0
             return self._chosen(node, given) | (chosen & (METADATA | RANDOM)) | steered
@@ -188,9 +197,32 @@ class Origins:
         kinds = {words.is_metadata(key) for key in keys}
         return (given & ~RAW) | (METADATA if True in kinds else 0) | (RAW if False in kinds else 0)
 
-    def _of_the_run(self, node: Node) -> bool:
-        named = [text for text in self.texts(node.preds) if "." in text]
-        return bool(named) and all(words.is_run_file(text) for text in named)
+    def _of_no_row(self, node: Node) -> bool:
+        """Whether what is read is of the run, the policy's own, or the machine's: no content of any row."""
+        texts = self.texts(node.preds)
+        if any(text.startswith(words.MACHINE) for text in texts):
+            return True
+        named = [text for text in texts if "." in text]
+        if named:
+            return all(words.is_run_file(text) or text.rpartition("/")[2] in self._own_files for text in named)
+        return any(self.nodes[pred].text == "builtins.__file__" for pred in self._passed_on(node.preds))
+
+    def _union(self, places: Iterable[int]) -> int:
+        found = 0
+        for place in places:
+            found |= self.origins[place]
+        return found
+
+    def _passed_on(self, starts: Iterable[int]) -> set[int]:
+        """Nodes that others are, through whatever only passes them on."""
+        seen = set(starts)
+        todo = list(seen)
+        while todo and len(seen) < 100:
+            node = self.nodes[todo.pop()]
+            if node.label == "" and node.kind != "read":
+                todo += [pred for pred in node.preds if pred not in seen]
+                seen.update(node.preds)
+        return seen
 
     def texts(self, starts: Iterable[int]) -> list[str]:
         """Constant strings that reach some nodes by being passed on."""
@@ -210,10 +242,13 @@ class Origins:
 
     @cached_property
     def content(self) -> bool:
-        """Whether anything but metadata, constants and chance can be in what is written. Where in doubt: yes."""
+        """Whether more than metadata, constants and chance can be in what is written, wherever more than constants is
+        written: what stands in one place may be written over in another. Where in doubt: yes."""
         if self.graph.dynamic or not self.sinks:
             return True
-        return any(self.origins[pred] & (CONTENT | STEERED) for sink in self.sinks for pred in self.nodes[sink].preds)
+        written = [self._union(self.nodes[sink].preds) for sink in self.sinks]
+        decided = [found for found in written if found & ~RAW]  # the handle that is written to is raw, too
+        return bool(decided) and all(found & (CONTENT | STEERED) for found in decided)
 
     @cached_property
     def rule_nodes(self) -> frozenset[int]:
@@ -223,6 +258,11 @@ class Origins:
             for place, node in enumerate(self.nodes)
             if node.label and (node.label in COMPARISONS or self._keyword(node)) and not self.origins[place] & CONTENT
         )
+
+
+def _parses(node: Node) -> bool:
+    """Whether a node reads what was opened before."""
+    return node.kind == "read" and node.text.rpartition(".")[2] in words.PARSERS
 
 
 def _parents(name: str) -> list[str]:

@@ -46,7 +46,8 @@ def read_policy(files: Mapping[str, Path]) -> PolicyCode:
     texts, problems = _texts(files)
     if problems:
         raise PolicyUnreadable(tuple(problems))
-    answer = _read(tuple(sorted(texts.items())))
+    others = sorted(name for name in files if not name.endswith(".py"))
+    answer = _read(tuple(sorted(texts.items())), tuple(others))
     if isinstance(answer, tuple):
         raise PolicyUnreadable(answer)
     return answer
@@ -80,7 +81,7 @@ def _texts(files: Mapping[str, Path]) -> tuple[dict[str, str], list[Problem]]:
 
 
 @functools.lru_cache(maxsize=256)
-def _read(texts: tuple[tuple[str, str], ...]) -> PolicyCode | tuple[Problem, ...]:
+def _read(texts: tuple[tuple[str, str], ...], others: tuple[str, ...]) -> PolicyCode | tuple[Problem, ...]:
     command = [
         sys.executable,
         "-I",
@@ -90,7 +91,7 @@ def _read(texts: tuple[tuple[str, str], ...]) -> PolicyCode | tuple[Problem, ...
         str(LIMIT_MEMORY),
         str(LIMIT_SECONDS),
     ]
-    sent = json.dumps(dict(texts)).encode()
+    sent = json.dumps({"code": dict(texts), "others": others}).encode()
     try:
         ended = subprocess.run(command, input=sent, capture_output=True, timeout=3 * LIMIT_SECONDS, check=False)
     except subprocess.TimeoutExpired:

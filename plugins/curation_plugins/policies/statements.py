@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from curation_plugins.policies.calls import Calls
 from curation_plugins.policies.definitions import Body, define
 from curation_plugins.policies.flow import Function, Graph, Module
+from curation_plugins.policies.rebound import rebound
 from curation_plugins.policies.scopes import Env
 
 
@@ -21,6 +22,7 @@ def build(modules: dict[str, Module]) -> Graph:
         for node in ast.walk(module.tree):
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
                 graph.field(node.attr)
+    graph.dynamic += rebound(modules)
     for scope, body, owner, function in places:
         Statements(graph, modules, scope, owner).walk(body, function)
     while graph.pending:
@@ -124,6 +126,7 @@ class Statements(Calls):
             result.weak.extend(self.conditions)
 
     def _raise_statement(self, node: ast.Raise) -> bool:
+        self.value(node.exc)  # ``raise SystemExit(main())``
         return True
 
     def _continue_statement(self, node: ast.stmt) -> bool:

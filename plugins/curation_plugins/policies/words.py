@@ -16,11 +16,21 @@ def names(text: str) -> frozenset[str]:
 
 
 HIDDEN: Final = re.compile(
-    r"^(builtins\.(exec|eval|compile|__import__|globals|locals|__builtins__)|importlib(\.|$)|runpy\.|subprocess(\.|$)|"
-    r"ctypes(\.|$)|marshal\.|pickle\.loads?|code\.|os\.(system|popen|exec|spawn|posix_spawn|fork)|sys\.(settrace|"
-    r"modules|meta_path|path_hooks)|builtins$|__builtins__|multiprocessing(\.|$)|inspect\.currentframe)"
+    r"^(builtins\.(exec|eval|compile|__import__|globals|locals|__builtins__|breakpoint)|importlib(\.|$)|runpy\.|"
+    r"subprocess(\.|$)|ctypes(\.|$)|marshal\.|(_?pickle|dill|cloudpickle)\.(loads?|Unpickler)|shelve\.|"
+    r"(joblib|torch)\.load$|code\.|codeop\.|"
+    r"os\.(open$|fdopen|p?writev?|dup|sendfile|copy_file_range|splice|f?truncate|f?chdir|system|popen|exec|spawn|posix_spawn|fork)|posix\.|_posixsubprocess|pty\.|asyncio\.(create_)?subprocess|"
+    r"mmap\.|contextlib\.redirect_stdout|sys\.(settrace|setprofile|monitoring|modules|meta_path|path_hooks|path_importer_cache|_getframe|"
+    r"_current_frames|addaudithook|excepthook|displayhook|breakpointhook)|"
+    r"threading\.(settrace|setprofile|excepthook)|"
+    r"builtins$|__builtins__|__main__(\.|$)|multiprocessing(\.|$)|inspect\.(currentframe|stack|trace)|gc\.|site\.|"
+    r"timeit(\.|$)|c?[pP]rofile\.|[pb]db\.|doctest\.|trace\.|unittest(\.|$)|pydoc\.|pkgutil\.|zipimport|imp\.|"
+    r"logging\.config|types\.(FunctionType|CodeType|ModuleType)|operator\.methodcaller)"
 )
 """Foreign names that run what cannot be read here, or reach names by text."""
+
+MOVES: Final = re.compile(r"^(os\.(replace|renames?|link|symlink)|shutil\.(copy\w*|move))$")
+"""Calls that put a file in another's place."""
 
 READERS: Final = names(
     """
@@ -53,6 +63,7 @@ PLUMBING: Final = names(
     notnull fillna dropna flatnonzero nonzero where compress defaultdict deque OrderedDict setdefault pop
     popleft islice chain from_iterable stack hstack vstack concatenate column_stack atleast_2d expand_dims cast
     partial to_numpy get dumps iterdir glob view append add extend insert appendleft update remove discard clear
+    with_name with_suffix with_stem joinpath relative_to as_posix dirname abspath basename
     take isinstance repr compile map Counter all any replace isdigit isalpha to_pylist unique sha256 digest hexdigest
     """
 )
@@ -132,6 +143,8 @@ _OF_THE_RUN: Final = names(
     attempts feedback mean stderr by_benchmark best_so_far state n refusals budgets
     """
 )
+MACHINE: Final = ("/dev/", "/proc/", "/sys/", "/etc/", "/usr/", "/opt/")
+"""Where a path begins that leads to no row of the pool."""
 _RUN_FILES: Final = re.compile(r"(selection\.txt|history\.json|excluded\.json)$")
 
 

@@ -61,7 +61,7 @@ class AdaptScaffold(Scaffold):
             if rotation is not None:
                 problems.append(draft.problem("same-family", ("cards",), rotation))
         if code is not None:
-            problems += code_gate.readable_throughout(code)
+            problems += code_gate.readable_throughout(submission, code)
             problems += code_gate.not_an_earlier_one(submission, code)
             problems += code_gate.not_an_earlier_selection(submission, code)
             problems += code_gate.not_metadata_alone(submission, code)
@@ -115,5 +115,6 @@ A submission is refused, with every reason at once, unless
   {limits.MAX_AUC}, from {limits.TREE_LEAST} rows on), and no source is named in the code;
 - after {IN_A_ROW} attempts in a row that cite one family, a card of another is among the cards;
 - its code can be read: UTF-8, the grammar of Python {sys.version_info[0]}.{sys.version_info[1]}, no `exec`, `eval`,
-  other processes or computed names, and the call that writes the rows is seen in it.
+  other processes, computed names or foreign folders in `sys.path`; a name is one function's, a file one module's and
+  none of Python's own; and the call that writes the rows is seen in it.
 """

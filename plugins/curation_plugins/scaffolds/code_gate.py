@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final
 
 from curation_plugins.gating import EarlierTry, GateView
-from curation_plugins.policies.carried import carried_data
+from curation_plugins.policies.carried import MAX_TEXT, carried_data
 from curation_plugins.policies.code import Constant, PolicyCode
 from curation_plugins.policies.compare import same_structure
 from curation_plugins.policies.reading import PolicyUnreadable, read_policy
 from curation_plugins.scaffolds.limits import MAX_AUC, MAX_OVERLAP, TREE_DEPTH
+from curation_plugins.selection import jaccard, shared
 from curation_sandbox.protocol import Problem
 
+SETTINGS: Final = (".yaml", ".yml", ".toml", ".json", ".txt")
+WRITTEN: Final = ("method.yaml", "research.yaml")
 BANS: Final = frozenset({"only-metadata", "predicted-by-metadata", "names-source"})
 """A try refused for one of these may not come back with other constants."""
 
@@ -57,25 +62,33 @@ def not_an_earlier_selection(view: GateView, code: PolicyCode) -> list[Problem]:
 
     Nothing is said where either takes half of the pool or more: large selections have to overlap.
     """
-    rows = set(view.selection.rows)
+    rows = view.selection.rows
     for earlier in view.earlier:
         selected = earlier.selection if earlier.outcome == "accepted" else None
         if selected is None:
             continue
-        before = set(selected.rows)
-        overlap = len(rows & before) / max(1, len(rows | before))
+        before = selected.rows
+        overlap = jaccard(rows, before)
         if overlap > MAX_OVERLAP and 2 * max(len(rows), len(before)) < view.pool.rows:
             message = (
-                f"{_main(code)}: {len(rows & before)} of the {len(rows)} rows are those of {_name(earlier)}"
+                f"{_main(code)}: {shared(rows, before)} of the {len(rows)} rows are those of {_name(earlier)}"
                 f" (overlap {overlap:.3f}, at most {MAX_OVERLAP}): what was changed changes next to nothing"
             )
             return [Problem(code="same-selection", message=message)]
     return []
 
 
-def readable_throughout(code: PolicyCode) -> list[Problem]:
+def readable_throughout(view: GateView, code: PolicyCode) -> list[Problem]:
     """Nothing runs code that cannot be read, or reaches functions by computed names; and what it writes is seen."""
-    problems = []
+    entered = view.reproduction.functions if view.reproduction is not None else frozenset()
+    problems = [
+        Problem(
+            code="policy-writes-unseen",
+            message=f"{part.file}:{part.line}: {part.qualname} writes and was entered, and no call of it is seen",
+        )
+        for part in code.functions
+        if part.writes and not part.reached and (part.file, part.qualname) in entered
+    ]
     if not code.writes:
         message = (
             f"{_main(code)}: no call is seen that writes the rows (write, print with file=, write_text, savetxt,"
@@ -85,7 +98,10 @@ def readable_throughout(code: PolicyCode) -> list[Problem]:
     return problems + [
         Problem(
             code="policy-dynamic",
-            message=f"{place}: runs or reaches code that cannot be read (exec, eval, a process, computed names)",
+            message=(
+                f"{place}: runs or reaches code that cannot be read (exec, eval, a process, computed names,"
+                " sys.path), or gives a function's name to something else"
+            ),
         )
         for place in code.dynamic[:20]
     ]
@@ -128,7 +144,8 @@ def not_metadata_alone(view: GateView, code: PolicyCode) -> list[Problem]:
 
 
 def no_source_named(view: GateView, code: PolicyCode) -> list[Problem]:
-    """No literal of live code is the name of one of the pool's sources: shares and lists of sources by hand.
+    """No literal of live code is the name of one of the pool's sources: shares and lists of sources by hand. Nor does
+    a file stand beside the code that names some, but for what a scaffold asks for, prose and all.
 
     Names that are columns as well are passed over. Sources that are picked by position or by hash are not seen here,
     only by what ``not_metadata_alone`` asks.
@@ -142,9 +159,25 @@ def no_source_named(view: GateView, code: PolicyCode) -> list[Problem]:
         if constant.text in names:
             found.setdefault(constant.text, constant)
     return [
-        Problem(code="names-source", message=f"{place.file}:{place.line}: names the source {text} of the pool")
-        for text, place in list(found.items())[:10]
+        Problem(code="names-source", message=f"{place}: names the source {text} of the pool")
+        for text, place in [
+            *((text, f"{constant.file}:{constant.line}") for text, constant in found.items()),
+            *_named_beside(view.policy, names),
+        ][:10]
     ]
+
+
+def _named_beside(policy: Mapping[str, Path], names: AbstractSet[str]) -> Iterator[tuple[str, str]]:
+    """(source, file and line) where a file of settings names a source."""
+    wanted = {re.escape(name[1:-1]): name for name in names if len(name) > 2}
+    if not wanted:
+        return
+    word = re.compile(rf"(?<![\w.-])({'|'.join(sorted(wanted, key=len, reverse=True))})(?![\w.-])")
+    for file, path in sorted(policy.items()):
+        if file.endswith(SETTINGS) and file not in WRITTEN and path.stat().st_size <= MAX_TEXT:
+            text = path.read_bytes().decode("utf-8", "replace")
+            seen = {found[1]: text[: found.start()].count("\n") + 1 for found in reversed(list(word.finditer(text)))}
+            yield from ((repr(name), f"{file}:{line}") for name, line in seen.items())
 
 
 def named_functions(view: GateView, code: PolicyCode, names: Sequence[tuple[str, str]]) -> list[tuple[int, str, str]]:

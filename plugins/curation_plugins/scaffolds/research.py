@@ -59,7 +59,7 @@ A submission is refused, with every reason at once, unless
 - the hypothesis is about a score that exists, quoted in `evidence`, and `by` is no smaller than what chance alone
   does to it (the noise floor for `mean`, the standard error for a benchmark);
 - `change.attempt` is an attempt of this run, and `change.functions` names all code that differs from it, and only
-  that (`file.py:<module>` for code outside functions);
+  that (`file.py:<module>` for code outside functions, `file.yaml` for a file that is no code);
 - `observation` and `because` are not those of an earlier attempt;
 - its code can be read: UTF-8, the grammar of Python {sys.version_info[0]}.{sys.version_info[1]}.
 """

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints
@@ -13,7 +16,9 @@ from curation_plugins.scaffolds import code_gate, evidence
 from curation_plugins.scaffolds.evidence import MEAN, Quoted, Sentence
 from curation_plugins.scaffolds.written import Draft, Written
 
-CodePlace = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_./-]+\.py:[^\s:]+$", max_length=300)]
+CodePlace = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9_./-]+\.(py:[^\s:]+|ya?ml|md|txt|toml|json)$", max_length=300)
+]
 BODY: Final = "<module>"
 """What a file's own code, outside its functions, is called."""
 
@@ -37,7 +42,7 @@ class Change(Frozen):
     """The attempt it starts from; none only before the first one."""
     functions: tuple[CodePlace, ...] = Field(max_length=300)
     """``file.py:qualified.name`` of all code that differs from that attempt's; ``file.py:<module>`` for what is in no
-    function. Empty where ``attempt`` is none."""
+    function; the name alone of another file of the policy. Empty where ``attempt`` is none."""
     what: Sentence
 
 
@@ -88,7 +93,7 @@ def check(view: GateView, code: PolicyCode | None, draft: Draft[ResearchFile]) -
     elif base is None:
         draft.add("change", ("change", "attempt"), f"there is no attempt {written.change.attempt} to start from")
     elif code is not None:
-        _difference(draft, written, code, base)
+        _difference(view, draft, written, code, base)
 
 
 def _numbers(accepted: dict[int | None, EarlierTry]) -> str:
@@ -127,15 +132,26 @@ def _said_before(view: GateView, draft: Draft[ResearchFile], written: ResearchFi
             draft.add("copied", ("hypothesis", "because"), f"because is word for word that of attempt {earlier.n}")
 
 
-def _difference(draft: Draft[ResearchFile], written: ResearchFile, code: PolicyCode, base: EarlierTry) -> None:
+def _bodies(code: PolicyCode, policy: Mapping[str, Path]) -> dict[str, str]:
+    """Everything that a policy consists of → what it is. What stands under one name twice is one."""
+    found = {f"{file}:{BODY}": body for file, body in code.bodies.items()}
+    for part in code.functions:
+        name = f"{part.file}:{part.qualname}"
+        found[name] = found.get(name, "") + part.body
+    for name, path in policy.items():
+        if not name.endswith(".py") and name != RESEARCH.name:
+            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+def _difference(
+    view: GateView, draft: Draft[ResearchFile], written: ResearchFile, code: PolicyCode, base: EarlierTry
+) -> None:
     """The code named is the code that differs, all of it and no other."""
     before = code_gate.code_or_none(base.policy)
     if before is None:
         return
-    old = {f"{part.file}:{part.qualname}": part.body for part in before.functions}
-    new = {f"{part.file}:{part.qualname}": part.body for part in code.functions}
-    old |= {f"{file}:{BODY}": body for file, body in before.bodies.items()}
-    new |= {f"{file}:{BODY}": body for file, body in code.bodies.items()}
+    old, new = _bodies(before, base.policy), _bodies(code, view.policy)
     differs = {name for name in {*old, *new} if old.get(name) != new.get(name)}
     lines = {f"{part.file}:{part.qualname}": part.line for part in code.functions}
     if not differs:
