@@ -27,7 +27,7 @@ from curation_harness.work import HostWork
 from curation_plugins.api import AgentLaunch
 from curation_sandbox.blobs import BlobStore
 from curation_sandbox.gateway.server import GatewayServer
-from curation_sandbox.submit_server import SubmitServer
+from curation_sandbox.submit_server import Limits, SubmitServer
 
 POLL_SECONDS: Final = 0.1
 DONE_SECONDS: Final = 5.0
@@ -38,6 +38,8 @@ OUTAGES: Final = 5
 """Turns in a row that a failing provider may end before the run gives up on it."""
 OUTAGE_SECONDS: Final = 20.0
 """Wait before the turn after a provider's failure, doubled with each one in a row; no time of the agent's."""
+SLOWEST: Final = 2 * 2**20
+"""Bytes a second at which the largest submission of a task is still taken whole."""
 MAX_LINE: Final = 2**20
 """Longest line of an agent's output that is looked at whole."""
 
@@ -82,7 +84,13 @@ class AgentPhase:
             rules = self.record.spec.task.submission
             blobs = BlobStore(self.record.folder / "blobs", max_blob=rules.max_bytes, max_total=16 * rules.max_bytes)
             stack.enter_context(
-                SubmitServer(sockets.path, self.handler, blobs, on_error=self._error_teller("server-error"))
+                SubmitServer(
+                    sockets.path,
+                    self.handler,
+                    blobs,
+                    limits=Limits(body_seconds=max(Limits.body_seconds, rules.max_bytes / SLOWEST)),
+                    on_error=self._error_teller("server-error"),
+                )
             )
             self._open_gateway(stack, sockets)
             launch: AgentLaunch | None = self._conversation.first_launch()

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from curation_harness import feedback
 from curation_harness.checkpoints import KeptModels
 from curation_harness.record.measures import Scores
@@ -54,7 +56,7 @@ class AttemptRunner:
         began = time.monotonic()
         folder = record.attempt_folder(n)
         try:
-            selection, seed = folder / "selection.jsonl", record.spec.seeds.attempt
+            selection, seed = record.selection_file(n), record.spec.seeds.attempt
             kept = self.checkpoints.place(n)
             trial = self.trials.run(selection, seed, folder, self._progress(n), keep=kept)
         except WorkFailed as error:
@@ -119,7 +121,7 @@ class AttemptRunner:
         good = self.trials.task.truth(self.trials.assets)
         if good is None:
             return None
-        selection = read_canonical(self.record.attempt_folder(n) / "selection.jsonl")
+        selection = read_canonical(self.record.selection_file(n))
         return against_truth(selection, good, self.record.spec.task.submission.rows_max)
 
 
@@ -152,11 +154,11 @@ class RecordedAttempts:
         self.state(n, result.status)
 
 
-def against_truth(selection: Selection, good: Sequence[bool], rows_max: int) -> Truth:
+def against_truth(selection: Selection, good: Sequence[bool] | np.ndarray, rows_max: int) -> Truth:
     """Precision and recall of a selection against planted truth."""
-    flags = list(good)
-    hits = sum(1 for row in selection.rows if flags[row])
-    reachable = min(sum(flags), rows_max)
+    flags = np.asarray(good, bool)
+    hits = int(np.count_nonzero(flags[np.frombuffer(selection.rows, np.int64)]))
+    reachable = min(int(np.count_nonzero(flags)), rows_max)
     return Truth(
         precision=hits / len(selection.rows) if selection.rows else 0.0,
         recall=hits / reachable if reachable else 0.0,

@@ -27,6 +27,10 @@ from curation_plugins.config import TaskConfig
 from curation_plugins.hub.wanted import HubSource, UrlSource
 from curation_plugins.methods.card import FAMILIES, SIGNALS, MethodCard, Parameter, Source, Step
 from curation_plugins.methods.library import MethodLibrary
+from curation_plugins.tasks.datacomp import recipe as datacomp_recipe
+from curation_plugins.tasks.datacomp.evaluation import settings as datacomp_evaluation
+from curation_plugins.tasks.datacomp.sources import settings as datacomp_sources
+from curation_plugins.tasks.datacomp.tiny import settings as datacomp_tiny
 from curation_plugins.tasks.llava.evaluation import Evaluation
 from curation_plugins.tasks.llava.recipe import Recipe
 from curation_plugins.tasks.llava.sources.settings import FetchedSettings
@@ -104,15 +108,19 @@ def _exit_code_rows(module: ModuleType) -> Iterator[str]:
 # -- task.yaml and the record ------------------------------------------------------------------------
 
 
-LLAVA: Sequence[tuple[str, type[BaseModel]]] = (
+TASK_FAMILIES: Sequence[tuple[str, type[BaseModel]]] = (
     ("assets of family llava, kind: made", TinySettings),
     ("assets of family llava, kind: fetched", FetchedSettings),
     ("a source, kind: hub", HubSource),
     ("a source, kind: url", UrlSource),
     ("recipe of family llava", Recipe),
     ("evaluation of family llava", Evaluation),
+    ("assets of family datacomp, kind: made", datacomp_tiny.TinySettings),
+    ("assets of family datacomp, kind: fetched", datacomp_sources.FetchedSettings),
+    ("recipe of family datacomp", datacomp_recipe.Recipe),
+    ("evaluation of family datacomp", datacomp_evaluation.Evaluation),
 )
-"""What the tasks' family checks."""
+"""What the tasks' families check."""
 
 
 def task_reference() -> str:
@@ -128,8 +136,8 @@ def task_reference() -> str:
     for name, field in TaskConfig.model_fields.items():
         for model in nested_models(field.annotation):
             parts += [f"## {name}\n", summary_of(model), table(model, prefix=f"{name}.")]
-    seen = {model for _, model in LLAVA}
-    for title, model in LLAVA:
+    seen = {model for _, model in TASK_FAMILIES}
+    for title, model in TASK_FAMILIES:
         parts.append(_section(title, model))
         parts += [_section(inner.__name__, inner, level=3) for inner in _below(model, seen)]
     return "\n".join(part for part in parts if part)

@@ -48,7 +48,7 @@ def _accepted(record: RunRecord, submission: AttemptSubmission) -> EarlierTry:
         n=submission.n,
         outcome="failed" if failed else "accepted",
         policy=policy_of(folder, submission.policy),
-        select=lambda: read_canonical(folder / "selection.jsonl"),
+        select=lambda: read_canonical(record.selection_file(submission.n)),
         feedback=None if result is None else result.feedback,
         cited=submission.cited,
     )
@@ -58,7 +58,7 @@ def _refused(record: RunRecord, refusal: Refusal) -> EarlierTry:
     folder = record.refusal_folder(refusal.n)
 
     def select() -> Selection | None:
-        kept = folder / "selection.jsonl"
+        kept = record.refused_file(refusal.n)
         return read_canonical(kept) if kept.exists() else None
 
     return EarlierTry(

@@ -112,15 +112,13 @@ def checks(plan: Plan) -> Iterator[Check]:
     if needs is None:
         return
     pieces = fetch.pieces(plan.task, plan.options.cache)
-    missing = [piece.want.what for piece in pieces if piece.here is None]
+    missing, lacking = [piece for piece in pieces if piece.here is None], plan.task.lacking()
     made = task_assets.folder(plan.options.cache, plan.task).is_dir()
-    yield Check(
-        "task's files",
-        made or not missing,
-        "are here"
-        if made or not missing
-        else f"{len(missing)} of {len(pieces)} are missing; `{_fetch_command(plan)}` brings them",
-    )
+    told = []
+    if missing and not made:
+        told.append(f"{len(missing)} of {len(pieces)} are missing; `{_fetch_command(plan)}` brings them")
+    told += [f"missing, and no fetch brings it: {line}" for line in lacking]
+    yield Check("task's files", not told, "; ".join(told) or "are here")
     yield _disk(plan)
     limit = plan.task.config.workers.memory
     yield Check(

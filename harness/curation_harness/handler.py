@@ -10,6 +10,7 @@ from curation_harness.clock import AgentClock
 from curation_harness.intake import Intake
 from curation_harness.methods_desk import MethodsDesk
 from curation_harness.record.models import AttemptResult, AttemptSubmission
+from curation_harness.record.scheme import Scheme
 from curation_harness.record.state import ledger
 from curation_harness.record.store import RunRecord
 from curation_harness.reproduction.history import HistoryFolder
@@ -84,9 +85,12 @@ class RunHandler:
             rules=rules(self.plugin, self.scaffold, spec.seeds.agent, reproduces=again),
             kind=config.submission.kind,
             rows_max=config.submission.rows_max,
+            repeats_max=config.submission.repeats_max,
+            samples_min=config.submission.samples_min,
+            max_bytes=config.submission.max_bytes,
             pool_rows=self._pool_rows,
             iterations=config.budgets.iterations,
-            benchmarks=config.benchmarks,
+            benchmarks=Scheme.of(self.plugin).of_half("public"),
             signals=self.plugin.signals(),
             seed=spec.seeds.agent,
             reproduces=again,
@@ -109,7 +113,7 @@ class RunHandler:
             chosen = self.intake.parse(data)
         except SubmissionRefused as refused:
             return CheckReply(ok=False, rows=None, problems=refused.problems, more_problems=refused.more_problems)
-        return CheckReply(ok=True, rows=len(chosen.rows), problems=())
+        return CheckReply(ok=True, rows=len(chosen.rows), problems=(), notes=chosen.notes)
 
     def submit(self, request: SubmitRequest, data: Path, policy: Mapping[str, Path]) -> SubmitReply:
         return self.intake.submit(request, data, policy)

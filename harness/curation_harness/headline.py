@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from curation_harness.record import files
 from curation_harness.record.measures import Analysis
 from curation_harness.record.models import Headline, SeedScores
-from curation_harness.record.scores import over_seeds, read_items
+from curation_harness.record.scheme import Scheme
+from curation_harness.record.scores import over_seeds
 from curation_harness.record.state import best
 from curation_harness.record.store import RunRecord, read
 from curation_harness.record.sums import HALVES, Halves
-from curation_harness.record.tallies import tally
 from curation_harness.trial import TrialRunner
 from curation_plugins.api import Progress
 
@@ -39,7 +38,7 @@ class HeadlineRunner:
         record.events.append("headline-started", attempt=winner.n)
         seeds = record.spec.seeds.headline
         scored = tuple(self._seed(winner.n, k, seed) for k, seed in enumerate(seeds, start=1))
-        headline = compose(record, winner.n, scored, self.trials.task.graded())
+        headline = compose(record, winner.n, scored, Scheme.of(self.trials.task))
         record.write_headline(headline)
         return headline
 
@@ -50,7 +49,7 @@ class HeadlineRunner:
         if path.exists():
             return read(path, SeedScores)
         items.mkdir(parents=True, exist_ok=True)
-        selection = record.attempt_folder(n) / "selection.jsonl"
+        selection = record.selection_file(n)
         total = len(record.spec.seeds.headline)
 
         def tell(what: str, done: float) -> None:
@@ -70,36 +69,31 @@ class HeadlineRunner:
         return scores
 
 
-def compose(record: RunRecord, attempt: int, seeds: tuple[SeedScores, ...], graded: Collection[str] = ()) -> Headline:
-    """The headline from its seeds' scores and item results.
-
-    Args:
-        graded: benchmarks whose scores are a judge's opinion.
-    """
+def compose(record: RunRecord, attempt: int, seeds: tuple[SeedScores, ...], scheme: Scheme) -> Headline:
+    """The headline from its seeds' scores and item results."""
     return Headline(
         attempt=attempt,
         seeds=seeds,
         sealed=over_seeds([seed.sealed for seed in seeds]),
         public=over_seeds([seed.public for seed in seeds]),
         all_items=over_seeds([seed.all_items for seed in seeds]),
-        analysis=_analysis(record, attempt, len(seeds), graded),
+        analysis=_analysis(record, attempt, len(seeds), scheme),
     )
 
 
-def _analysis(record: RunRecord, attempt: int, seeds: int, graded: Collection[str]) -> Analysis | None:
+def _analysis(record: RunRecord, attempt: int, seeds: int, scheme: Scheme) -> Analysis | None:
     table = record.references()
     if table is None or table.sums is None:
         return None
     from curation_harness.record.analysis import analyse  # numpy; reading records does without it
 
-    benchmarks = record.spec.task.benchmarks
     folders = [_items_folder(record, attempt, k) for k in range(1, seeds + 1)]
     headline: list[Halves] = [
-        {half: tally(read_items(folder / f"items-{half}.jsonl", benchmarks)) for half in HALVES} for folder in folders
+        {half: scheme.tally(scheme.read(folder, half)) for half in HALVES} for folder in folders
     ]
-    chosen = tally(read_items(record.attempt_folder(attempt) / "items-public.jsonl", benchmarks))
+    chosen = scheme.tally(scheme.read(record.attempt_folder(attempt), "public"))
     scored = sum(result.public is not None for result in record.results())
-    return analyse(headline, chosen, scored, table.sums, graded=graded)
+    return analyse(headline, chosen, scored, table.sums, graded=scheme.graded)
 
 
 def _items_folder(record: RunRecord, attempt: int, k: int) -> Path:

@@ -15,7 +15,6 @@ from curation_harness.record.state import iterations_left, ledger
 from curation_harness.record.store import RunRecord
 from curation_harness.reproduction.reproducer import Reproducer
 from curation_harness.work import HostWork
-from curation_plugins import selection as selections
 from curation_plugins.api import Scaffold, Task
 from curation_plugins.errors import SubmissionRefused
 from curation_plugins.gating import GateView, PoolMetadata, Reproduction
@@ -74,14 +73,13 @@ class Intake:
 
     def __post_init__(self) -> None:
         self._pool_rows = self.plugin.pool_rows(self.assets)
-        self._excluded = self.plugin.excluded(self.assets)
         self._metadata = PoolMetadata(self._pool_rows, lambda: self.plugin.metadata(self.assets))
 
     def parse(self, data: Path) -> Selection:
         """Raises:
         SubmissionRefused: with every reason.
         """
-        return selections.parse(data, self.plugin.config.submission, self._pool_rows, self._excluded)
+        return self.plugin.parse_submission(data, self.assets)
 
     def submit(self, request: SubmitRequest, data: Path, policy: Mapping[str, Path]) -> SubmitReply:
         """Take a submission, or say again what its key was told."""
@@ -173,7 +171,7 @@ class Intake:
         """The reply this idempotency key got before, from the record, so that a restart forgets none."""
         for submission in self.record.submissions():
             if submission.key == key:
-                return Accepted(attempt=submission.n, rows=submission.rows)
+                return Accepted(attempt=submission.n, rows=submission.rows, notes=submission.notes)
         for refusal in self.record.refusals():
             if refusal.key == key:
                 return self._refused(refusal)
@@ -240,13 +238,14 @@ class Intake:
             note=request.note,
             policy=request.policy,
             accepted=now(),
+            notes=handed.chosen.notes,
             cited=self.scaffold.cites(handed.policy),
             reproduction=_kept(found),
         )
-        self.record.write_submission(submission, handed.chosen.canonical(), handed.policy)
+        self.record.write_submission(submission, handed.chosen, handed.policy)
         self.record.events.append("accepted", n=n, digest=handed.digest, rows=rows)
         self.begin(n)
-        return Accepted(attempt=n, rows=rows)
+        return Accepted(attempt=n, rows=rows, notes=submission.notes)
 
     def _refuse(
         self,
@@ -270,8 +269,8 @@ class Intake:
             cited=self.scaffold.cites(policy),
             reproduction=_kept(found),
         )
-        canonical = None if handed is None else handed.chosen.canonical()
-        self.record.write_refusal(refusal, canonical, policy if small else {})
+        chosen = None if handed is None else handed.chosen
+        self.record.write_refusal(refusal, chosen, policy if small else {})
         self.record.events.append("refused", n=refusal.n, codes=sorted({p.code for p in problems}))
         return self._refused(refusal)
 

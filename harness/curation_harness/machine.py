@@ -40,7 +40,7 @@ class Check:
 def checks(plan: Plan) -> tuple[Check, ...]:
     """What ``--dry-run`` tells."""
     limits, workers = plan.task.config.limits, plan.task.config.workers
-    again = again_memory(limits) if plan.reproduces else 0
+    again = again_memory(limits, plan.task.config.submission.max_bytes) if plan.reproduces else 0
     memory = limits.memory + max(again, parse_size(workers.memory))
     total = psutil.virtual_memory().total
     wanted, free = run_bytes(plan), free_bytes(plan.options.runs)

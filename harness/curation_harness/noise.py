@@ -27,7 +27,7 @@ from curation_harness.record import files
 from curation_harness.record.events import now
 from curation_harness.record.measures import Interval, Noise, Part, Scores, Spread
 from curation_harness.record.models import ReferenceSeed
-from curation_harness.record.scores import aggregate, read_items
+from curation_harness.record.scheme import Scheme
 from curation_harness.record.student import chi2_quantile
 from curation_harness.record.sums import HALVES, Half
 from curation_harness.references import FIXED, ReferenceRunner, write_selection
@@ -67,10 +67,10 @@ class NoiseRunner:
             if model is not None and not _done(place, e):
                 with self.open() as trials:
                     self._evaluate(trials, model, place, e, evaluations)
-        task = trials.task
+        scheme = Scheme.of(trials.task)
         done = itertools.takewhile(lambda e: _done(place, e), itertools.count())
-        read = [_read(place, e, task.config.benchmarks) for e in done]
-        noise = combine(references.measured(FIXED), read, task.graded())
+        read = [_read(place, e, scheme) for e in done]
+        noise = combine(references.measured(FIXED), read, scheme)
         files.write_model(place / "noise.json", noise)
         shutil.rmtree(place / "model", ignore_errors=True)
         references.write_table()
@@ -122,11 +122,11 @@ def _done(place: Path, e: int) -> bool:
     return all((place / f"evaluation-{e}" / f"items-{half}.jsonl").exists() for half in HALVES)
 
 
-def _read(place: Path, e: int, benchmarks: Sequence[str]) -> Items:
-    return {half: read_items(place / f"evaluation-{e}" / f"items-{half}.jsonl", benchmarks) for half in HALVES}
+def _read(place: Path, e: int, scheme: Scheme) -> Items:
+    return {half: scheme.read(place / f"evaluation-{e}", half) for half in HALVES}
 
 
-def combine(trained: Sequence[ReferenceSeed], evaluated: Sequence[Items], graded: Sequence[str]) -> Noise:
+def combine(trained: Sequence[ReferenceSeed], evaluated: Sequence[Items], scheme: Scheme) -> Noise:
     """The result, from the scores of the seeds and the items of the evaluations.
 
     Raises:
@@ -143,9 +143,9 @@ def combine(trained: Sequence[ReferenceSeed], evaluated: Sequence[Items], graded
         "all": [seed.all_items for seed in trained],
     }
     of_evaluate: dict[Part, list[Scores]] = {
-        "public": [aggregate(items["public"], graded) for items in evaluated],
-        "sealed": [aggregate(items["sealed"], graded) for items in evaluated],
-        "all": [aggregate([*items["public"], *items["sealed"]], graded) for items in evaluated],
+        "public": [scheme.scores(items["public"]) for items in evaluated],
+        "sealed": [scheme.scores(items["sealed"]) for items in evaluated],
+        "all": [scheme.scores([*items["public"], *items["sealed"]]) for items in evaluated],
     }
     flipped, reworded = _changes(evaluated)
     return Noise(

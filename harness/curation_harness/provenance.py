@@ -120,4 +120,6 @@ def recipe_digest(task: Task) -> str:
         "rows_max": config.submission.rows_max,
         "assets": task.assets_key(),
     }
+    parts = {"aggregates": dict(task.aggregates()), "sealed_benchmarks": sorted(task.sealed_benchmarks())}
+    fixed |= {name: value for name, value in parts.items() if value}
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()

@@ -22,14 +22,14 @@ from curation_harness.record import files
 from curation_harness.record.events import now
 from curation_harness.record.measures import Noise
 from curation_harness.record.models import FORMAT, Origin, ReferenceArm, ReferenceSeed, ReferenceTable
-from curation_harness.record.scores import read_items
+from curation_harness.record.scheme import Scheme
 from curation_harness.record.store import read
 from curation_harness.record.sums import HALVES, Halves, pack, shorten, unpack
-from curation_harness.record.tallies import tally
 from curation_harness.trial import TrialRunner
 from curation_plugins import assets as task_assets
 from curation_plugins import selection as selections
 from curation_plugins.api import Progress, Task
+from curation_plugins.config import CANONICAL_NAMES
 
 FIXED = "random-fixed"
 """One random selection under several training seeds: what the noise floor is made of."""
@@ -197,11 +197,8 @@ class ReferenceRunner:
         return tuple(found)
 
     def _halves(self, name: str, k: int) -> Halves:
-        benchmarks = self.trials.task.config.benchmarks
-        return {
-            half: shorten(tally(read_items(self._place(name, k) / f"items-{half}.jsonl", benchmarks)))
-            for half in HALVES
-        }
+        scheme = Scheme.of(self.trials.task)
+        return {half: shorten(scheme.tally(scheme.read(self._place(name, k), half))) for half in HALVES}
 
     def measure(self, name: str, k: int, count: int, overall: str = "") -> ReferenceSeed:
         """The reference's k-th seed, measured now if it was not before.
@@ -258,10 +255,10 @@ class ReferenceRunner:
                 f"task {task.name} lists the reference {name!r}, which it cannot make",
                 hint="Correct `references` in its task.yaml; curation_plugins.references names the known ones.",
             ) from None
-        return selections.of_rows(list(rows)) if rows is not None else None
+        return selections.of_rows(rows, task.config.submission.kind) if rows is not None else None
 
 
 def write_selection(chosen: selections.Selection, scratch: Path) -> Path:
-    path = scratch / "selection.jsonl"
-    path.write_bytes(chosen.canonical())
+    path = scratch / CANONICAL_NAMES[chosen.kind]
+    chosen.write(path)
     return path

@@ -102,7 +102,7 @@ class SubmissionRerunner:
 
         with tempfile.TemporaryDirectory(prefix=".rerun-", dir=self.record.folder) as scratch:
             after = Path(scratch)
-            trial = self.trials.run(before / "selection.jsonl", result.seed, after, tell)
+            trial = self.trials.run(self.record.selection_file(result.n), result.seed, after, tell)
             names = ("items-public.jsonl", "items-sealed.jsonl")
             same_items = all((before / name).read_bytes() == (after / name).read_bytes() for name in names)
         assert result.public is not None

@@ -27,7 +27,7 @@ from curation_harness.record.exchanges import ExchangeLog, call_event
 from curation_harness.record.models import Headline, RunStatus
 from curation_harness.record.state import ledger
 from curation_harness.record.store import RunRecord
-from curation_harness.reproduction.history import HistoryFolder
+from curation_harness.reproduction.history import SELECTION_NAMES, HistoryFolder
 from curation_harness.reproduction.reproducer import Reproducer
 from curation_harness.reproduction.runner import ContainerRunner, PolicyRunner
 from curation_harness.reproduction.trials import TrialDesk
@@ -39,6 +39,7 @@ from curation_harness.watcher import Watcher
 from curation_harness.work import HostWork
 from curation_plugins.api import Engine, EngineSession, Scaffold, Task
 from curation_plugins.errors import WorkFailed
+from curation_plugins.selection import Selection
 from curation_sandbox.protocol import AttemptState
 
 POLL_SECONDS = 0.1
@@ -203,13 +204,17 @@ class RunLoop:
             on_event=self._worker_event,
         )
 
+    def _hand_back(self, chosen: Selection, path: Path) -> None:
+        """Write a selection as agents hand it in."""
+        self.parts.task.write_submission(chosen, path, self.parts.assets)
+
     def _worker_event(self, what: str, details: Mapping[str, JsonValue]) -> None:
         self.record.events.append("worker", what=what, **details)
 
     def _make_handler(self) -> RunHandler:
         parts, record = self.parts, self.record
         self.attempts = self._attempts()
-        given = HistoryFolder(record, lambda: self.handler.history())
+        given = HistoryFolder(record, lambda: self.handler.history(), self._hand_back)
         reproducer = Reproducer(
             task=parts.task,
             assets=parts.assets,
@@ -259,7 +264,8 @@ class RunLoop:
 
     def _policies(self) -> ContainerRunner:
         spec = self.record.spec
-        return ContainerRunner(spec.run_id, spec.image.digest, self.parts.assets / "pool", spec.task.limits)
+        output = SELECTION_NAMES[spec.task.submission.kind]
+        return ContainerRunner(spec.run_id, spec.image.digest, self.parts.assets / "pool", spec.task.limits, output)
 
     def _begin(self, n: int) -> None:
         self.handler.attempt_state(n, "queued")

@@ -15,7 +15,6 @@ from curation_harness.reproduction.history import HistoryFolder
 from curation_harness.signal_shards import Shelf, measured, shards, shelf_of
 from curation_harness.work import HostWork
 from curation_plugins import assets as task_assets
-from curation_plugins import selection as selections
 from curation_plugins.api import EngineSession, Progress, Task
 from curation_plugins.errors import SubmissionRefused, WorkFailed
 from curation_plugins.jobs import SignalJob
@@ -123,7 +122,7 @@ class SignalDesk:
         most = pool_rows if info.rows_max is None else min(pool_rows, info.rows_max)
         rules = self.task.config.submission.model_copy(update={"rows_max": most, "weights": False})
         try:
-            return selections.parse(data, rules, pool_rows).rows
+            return tuple(self.task.parse_submission(data, self.assets, rules, any_row=True).rows)
         except SubmissionRefused as refused:
             first = refused.problems[0]
             where = f" (line {first.row})" if first.row else ""

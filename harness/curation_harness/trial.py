@@ -8,12 +8,16 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from curation_harness.record.measures import Scores
-from curation_harness.record.scores import aggregate, read_items
+from curation_harness.record.scheme import Scheme
 from curation_plugins.api import EngineSession, Progress, Task
-from curation_plugins.errors import WorkerReplyInvalid
+from curation_plugins.errors import WorkerReplyInvalid, WorkFailed, WorkStopped
 from curation_plugins.jobs import EvaluateJob, EvaluateResult, ItemResult, Split, TrainJob, TrainResult
+
+KEPT: Final = ".kept-"
+"""Beginning of the name of a folder that holds what a trainer kept for going on, until the training is over."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +64,13 @@ class TrialRunner:
             if keep is not None and model is not None:
                 keep.mkdir()
                 model.rename(keep / model.name)
-            graded = self.task.graded()
+            scheme = Scheme.of(self.task)
             return Trial(
                 train=train,
                 model_digest=digest,
-                public=aggregate(public, graded),
-                sealed=aggregate(sealed, graded),
-                all_items=aggregate([*public, *sealed], graded),
+                public=scheme.scores(public),
+                sealed=scheme.scores(sealed),
+                all_items=scheme.scores([*public, *sealed]),
                 train_seconds=trained - began,
                 evaluate_seconds=evaluated - trained,
             )
@@ -80,14 +84,23 @@ class TrialRunner:
             return None, None
         out = scratch / "model"
         out.mkdir()
+        kept = scratch.parent / f"{KEPT}{seed}"
         job = TrainJob(
             selection=selection,
             assets=self.assets,
             recipe=self.task.config.recipe,
             seed=seed,
             out=out,
+            kept=kept,
         )
-        result = self.session.call(self.task.worker("train"), "train", job, TrainResult, progress)
+        try:
+            result = self.session.call(self.task.worker("train"), "train", job, TrainResult, progress)
+        except WorkStopped:
+            raise
+        except WorkFailed:
+            shutil.rmtree(kept, ignore_errors=True)
+            raise
+        shutil.rmtree(kept, ignore_errors=True)
         model = out / result.model
         if not model.exists() or not model.resolve().is_relative_to(out.resolve()):
             raise WorkerReplyInvalid(
@@ -97,7 +110,8 @@ class TrialRunner:
 
     def evaluate(self, model: Path | None, split: Split, items: Path, progress: Progress) -> list[ItemResult]:
         """Score a half; the results also go to ``items/items-SPLIT.jsonl``, atomically, and what was noted of the
-        work (engine, answers that differ when asked again) to ``items/evaluation-SPLIT.json``.
+        work (engine, answers that differ when asked again) to ``items/evaluation-SPLIT.json``; further files that the
+        evaluator names go beside them.
 
         Raises:
             WorkFailed: we failed, after the engine's own retry.
@@ -116,12 +130,18 @@ class TrialRunner:
             result = self.session.call(self.task.worker("evaluate"), "evaluate", job, EvaluateResult, progress)
             if not out.exists():
                 raise WorkerReplyInvalid(f"the evaluator wrote no item file for the {split} split")
-            scored = read_items(out, self.task.config.benchmarks)
+            scored = Scheme.of(self.task).read(Path(scratch), split)
             if len(scored) != result.items:
                 raise WorkerReplyInvalid(f"{result.items} {split} items were promised and {len(scored)} written")
+            further = [Path(scratch) / name for name in result.files]
+            for file in further:
+                if not file.is_file() or file.is_symlink() or file == out:
+                    raise WorkerReplyInvalid(f"{file.name} was promised for the {split} split and not written")
             about = Path(scratch) / f"evaluation-{split}.json"
             about.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
             about.replace(items / about.name)
+            for file in further:
+                file.replace(items / file.name)
             out.replace(items / out.name)
         return scored
 

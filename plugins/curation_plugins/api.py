@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypeVar
 from pydantic import BaseModel, JsonValue
 
 from curation_plugins import references as reference_selections
-from curation_plugins.config import AuditCounts, Frozen, Published, TaskConfig
+from curation_plugins import selection as selections
+from curation_plugins.config import AuditCounts, Frozen, Published, SubmissionRules, TaskConfig
 from curation_plugins.gating import GateView
 from curation_plugins.hub.wanted import Want
-from curation_plugins.jobs import Role, WorkerSpec
+from curation_plugins.jobs import Aggregate, Role, WorkerSpec
+from curation_plugins.selection import Selection
 from curation_sandbox.gateway.wires import Wire
 from curation_sandbox.protocol import Problem, SignalInfo
 from curation_sandbox.spec import Mount
@@ -91,9 +93,40 @@ class Task(ABC):
         """What ``harness fetch`` brings before ``prepare`` can run; nothing by default."""
         return ()
 
+    def lacking(self) -> Sequence[str]:
+        """What the task's files need, or point to, that is not there and that no fetch brings: a line each, with its
+        size and what to do about it; nothing by default."""
+        return ()
+
     @abstractmethod
     def pool_rows(self, assets: Path) -> int:
         """How many rows the pool has; their ids are 0 … rows-1."""
+
+    def parse_submission(
+        self, data: Path, assets: Path, rules: SubmissionRules | None = None, any_row: bool = False
+    ) -> Selection:
+        """Read a file of an agent's: a submission, what its policy made again, or the rows of a signal.
+
+        The file is hostile and may be anything. A task of kind ``rows`` has nothing to do; every other overrides this
+        (kind ``uids``: ``curation_plugins.uid_lists``).
+
+        Args:
+            rules: none: those of the task's configuration.
+            any_row: whether rows may be named that nobody may choose: a signal may be asked of them, too.
+
+        Raises:
+            SubmissionRefused: with every reason and, where it concerns one, its line.
+        """
+        rules = rules or self.config.submission
+        if rules.kind != "rows":
+            raise NotImplementedError(f"{type(self).__name__} takes submissions of kind {rules.kind} and reads none")
+        excluded = frozenset() if any_row else self.excluded(assets)
+        return selections.parse(data, rules, self.pool_rows(assets), excluded)
+
+    def write_submission(self, selection: Selection, path: Path, assets: Path) -> None:
+        """Write a file that ``parse_submission`` reads as this selection, in the form that agents hand in: what a
+        policy finds of its earlier attempts at ``/history``. For kind ``rows`` the canonical form is one."""
+        selection.write(path)
 
     def excluded(self, assets: Path) -> frozenset[int]:
         """Rows that nobody may choose, e.g. those that hold benchmark items; none by default. A submission that names
@@ -131,8 +164,9 @@ class Task(ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} ships signals and does not write them")
 
-    def sources(self, assets: Path) -> Sequence[str] | None:
-        """Source name of every row, by id, for the report's source mix; none if the pool has no sources."""
+    def sources(self, assets: Path) -> Sequence[str] | np.ndarray | None:
+        """Source name of every row, by id, for the report's source mix; none if the pool has no sources. Large pools
+        give an array of strings of shape (rows,)."""
         return None
 
     def metadata(self, assets: Path) -> Mapping[str, np.ndarray]:
@@ -146,11 +180,12 @@ class Task(ABC):
         sources = self.sources(assets)
         return {} if sources is None else {"source": np.array(sources)}
 
-    def truth(self, assets: Path) -> Sequence[bool] | None:
-        """Planted truth, by row id: whether a row is good. None where there is none. Never shown to an agent."""
+    def truth(self, assets: Path) -> Sequence[bool] | np.ndarray | None:
+        """Planted truth, by row id: whether a row is good. None where there is none. Never shown to an agent. Large
+        pools give a boolean array of shape (rows,)."""
         return None
 
-    def reference_rows(self, name: str, seed: int, assets: Path) -> Sequence[int] | None:
+    def reference_rows(self, name: str, seed: int, assets: Path) -> Sequence[int] | np.ndarray | None:
         """Rows of the reference selection ``name`` of ``config.references`` under ``seed``.
 
         None means the base model, untrained. The names known here are in ``curation_plugins.references``; a
@@ -193,6 +228,16 @@ class Task(ABC):
         Raises:
             ConfigInvalid: naming what is missing and what to set.
         """
+
+    def aggregates(self) -> Mapping[str, Aggregate]:
+        """How a benchmark's score is made of its metrics, where that is not their unweighted mean: ``worst`` is the
+        lowest of them (the worst region, the worst group)."""
+        return {}
+
+    def sealed_benchmarks(self) -> tuple[str, ...]:
+        """Benchmarks without public items: feedback and public means are made without them, sealed means with them.
+        At least one benchmark must be left."""
+        return ()
 
     def graded(self) -> tuple[str, ...]:
         """The benchmarks whose scores are a judge's opinion; the report shows the mean without them, too."""

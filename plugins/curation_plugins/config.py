@@ -10,10 +10,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
 from curation_plugins.errors import ConfigInvalid
@@ -28,15 +28,30 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+Kind = Literal["rows", "uids"]
+
+CANONICAL_NAMES: Final[Mapping[Kind, str]] = {"rows": "selection.jsonl", "uids": "selection.npy"}
+
+
 class SubmissionRules(Frozen):
-    kind: Literal["rows"] = "rows"
-    """What is handed in. ``rows``: ids of pool rows, optionally with weights."""
+    kind: Kind = "rows"
+    """What is handed in. ``rows``: ids of pool rows, optionally with weights. ``uids``: uids of pool rows, a uid as
+    often as the row shall count."""
     rows_max: int = Field(gt=0)
-    """At most this many rows; fewer are fine."""
+    """At most this many different rows; fewer are fine."""
     weights: bool = False
-    """Whether rows may carry a weight."""
+    """Kind ``rows``: whether rows may carry a weight."""
+    repeats_max: int = Field(default=1, ge=1, le=1000)
+    """Kind ``uids``: how often a uid may be named, which is its row's weight; 1: no repeats."""
+    samples_min: int = Field(default=1, ge=1)
+    """Kind ``uids``: at least this many, repeats counted: a recipe may need one batch."""
     max_bytes: int = Field(default=16 * 2**20, gt=0)
     """Largest submitted file, bytes."""
+
+    @property
+    def canonical_name(self) -> str:
+        """Name of the frozen selection's file."""
+        return CANONICAL_NAMES[self.kind]
 
 
 class Budgets(Frozen):
@@ -115,7 +130,7 @@ class TaskConfig(Frozen):
     """Container image the agent's image is built on: a name under ``images/``, or a tag or id the engine has."""
     submission: SubmissionRules
     budgets: Budgets = Budgets()
-    limits: Limits = Limits()
+    limits: Limits = Field(default=Limits(), validate_default=True)
     """Limits of the agent's container."""
     workers: WorkerLimits = WorkerLimits()
     checkpoints: Checkpoints = Checkpoints()
@@ -131,6 +146,18 @@ class TaskConfig(Frozen):
     """How answers are generated and graded; checked by the family."""
     references: dict[str, int] = {}
     """Reference selections and over how many seeds each is measured, e.g. ``random: 8``."""
+
+    @field_validator("limits")
+    @classmethod
+    def _room_for_a_submission(cls, limits: Limits, info: ValidationInfo) -> Limits:
+        rules = info.data.get("submission")
+        room = min(limits.file_size, limits.workspace_size)
+        if rules is not None and rules.max_bytes > room:
+            raise ValueError(
+                f"submission.max_bytes is {rules.max_bytes}, and in the container a file may have {room} bytes:"
+                " raise limits.file_size and limits.workspace_size"
+            )
+        return limits
 
 
 class AuditCounts(Frozen):
@@ -151,13 +178,15 @@ class AuditCounts(Frozen):
     by_rule: dict[str, int]
     """Rows by rule; one row may be found by several."""
     by_benchmark: dict[str, int]
-    """Excluded rows by benchmark."""
+    """Excluded rows by benchmark; where the audit excludes none, rows with a finding."""
     items_found: dict[str, int]
-    """Different groups of items that excluded rows hold, by benchmark."""
+    """Different groups of items that these rows hold, by benchmark."""
     common: int
     """Questions of items that the pool asks about so many pictures that they say nothing by themselves."""
     version: int
     """Of the rules."""
+    excludes: bool = True
+    """Whether rows with a finding are excluded; else they are counted only."""
 
 
 class Published(Frozen):

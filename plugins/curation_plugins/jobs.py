@@ -16,6 +16,8 @@ from curation_plugins.config import Frozen
 
 Split = Literal["public", "sealed"]
 Role = Literal["train", "evaluate", "signal"]
+Aggregate = Literal["mean", "worst"]
+"""How a benchmark's score is made of its metrics: their unweighted mean, or the lowest of them."""
 EntryT = TypeVar("EntryT", bound=Frozen)
 
 
@@ -54,6 +56,9 @@ class TrainJob(Frozen):
     seed: int
     out: Path
     """Existing empty folder; the trained model is written here."""
+    kept: Path | None = None
+    """Folder, perhaps not there yet, that outlives a failed try and a run that was killed: what a trainer leaves here
+    it finds again when the same work is done once more. None: there is no such place."""
 
 
 class TrainResult(Frozen):
@@ -117,9 +122,9 @@ class ItemResult(Frozen):
     """Why there is no score, in a few words."""
     prediction: str = ""
     units: tuple[ItemUnit, ...] | None = None
-    """What the benchmark's metrics count; none: the score itself, once. A benchmark's score is the unweighted mean
-    over its metrics of the sum of values over the sum of bases. A unit of several items stands with any one of them:
-    it belongs to the item's group."""
+    """What the benchmark's metrics count; none: the score itself, once. A metric is the sum of values over the sum of
+    bases; a benchmark's score is the unweighted mean over its metrics, or what ``Task.aggregates`` says. A unit of
+    several items stands with any one of them: it belongs to the item's group."""
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
@@ -139,6 +144,9 @@ class EvaluateResult(Frozen):
     """Counts and measures worth recording, e.g. how many of the items that were asked twice got another answer."""
     about: dict[str, str] = {}
     """What answered and graded: engine, versions, device, judge."""
+    files: tuple[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")], ...] = ()
+    """Names of further files that were written beside ``out`` and belong into the record, e.g. the scores in the form
+    that others' programs read."""
 
 
 class SignalJob(Frozen):

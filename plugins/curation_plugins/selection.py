@@ -1,20 +1,28 @@
-"""Submissions of kind ``rows``: pool row ids, optionally with weights.
+"""What is chosen from a pool, how it is frozen, and how submissions of kind ``rows`` are read.
 
-Three plain forms are read, told apart by their first character: one id a line; JSONL with
-``{"row": 12, "weight": 1.5}``; a JSON array of ids. The canonical form, which is frozen, hashed and trained on,
-is JSONL in the order of row ids, so that the same set of rows is the same submission however it was written.
+Of kind ``rows`` three plain forms are read, told apart by their first character: one id a line; JSONL with
+``{"row": 12, "weight": 1.5}``; a JSON array of ids. (Kind ``uids`` is read by ``curation_plugins.uid_lists``.)
+
+The canonical form, which is frozen, hashed and trained on, is in the order of row ids, so that the same rows are the
+same submission however they were written. It is JSONL for ``rows``; for ``uids``, of which there may be millions, a
+``.npy`` file of dtype ``FROZEN``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from array import array
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
 
-from curation_plugins.config import SubmissionRules
+from curation_plugins.config import Kind, SubmissionRules
 from curation_plugins.errors import ProblemList, SubmissionRefused
+
+if TYPE_CHECKING:  # NumPy is loaded where a selection of uids is frozen or read, not where a plugin is imported
+    import numpy as np
 
 MAX_LINE = 4096
 """Bytes; no honest line comes near it."""
@@ -22,47 +30,163 @@ MAX_LINE = 4096
 GIVE_UP = 10_000
 """Problems after which reading ends: a file of millions of bad lines must not keep the host busy."""
 
+FROZEN: Final = [("row", "<i8"), ("weight", "<f8")]
+"""One entry of the frozen form of kind ``uids``."""
+
+_ENTRY: Final = 16
+"""Bytes of it."""
+_HEAD: Final = 128
+"""Bytes before the first entry."""
+_MAGIC: Final = b"\x93NUMPY\x01\x00"
+"""Of the ``.npy`` format, version 1.0 (numpy.lib.format)."""
+_CHUNK: Final = 2**20
+"""Entries that are frozen or read at once: bounds memory."""
+
 
 @dataclass(frozen=True)
 class Selection:
-    """Accepted rows in ascending order of id."""
+    """Accepted rows in ascending order of id, each once.
 
-    rows: tuple[int, ...]
-    weights: tuple[float, ...]
+    Both columns are plain arrays: 16 bytes a row, and NumPy reads them where they lie (``numpy.frombuffer``).
+    """
+
+    rows: array[int]
+    """Type code ``q``."""
+    weights: array[float]
+    """Type code ``d``, one a row. Of kind ``uids``: how often a row was named."""
+    kind: Kind = "rows"
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """What the reader of the file did that its author should know, e.g. that it was sorted."""
 
     def canonical(self) -> bytes:
-        """The frozen form: one ``{"row":…,"weight":…}`` a line, ascending, newline-terminated."""
-        lines = (
-            json.dumps({"row": row, "weight": weight}, separators=(",", ":"))
-            for row, weight in zip(self.rows, self.weights, strict=True)
-        )
-        return "".join(line + "\n" for line in lines).encode()
+        """The frozen form: for ``rows`` one ``{"row":…,"weight":…}`` a line, ascending, newline-terminated; for
+        ``uids`` a ``.npy`` file."""
+        return b"".join(self.pieces())
+
+    def pieces(self) -> Iterator[bytes]:
+        """The frozen form in pieces of bounded size."""
+        return self._lines() if self.kind == "rows" else self._entries()
+
+    def write(self, path: Path) -> None:
+        """Write the frozen form."""
+        with path.open("wb") as file:
+            for piece in self.pieces():
+                file.write(piece)
 
     def digest(self) -> str:
         """SHA-256 of the canonical form."""
-        return hashlib.sha256(self.canonical()).hexdigest()
+        total = hashlib.sha256()
+        for piece in self.pieces():
+            total.update(piece)
+        return total.hexdigest()
+
+    def _lines(self) -> Iterator[bytes]:
+        for row, weight in zip(self.rows, self.weights, strict=True):
+            yield json.dumps({"row": row, "weight": weight}, separators=(",", ":")).encode() + b"\n"
+
+    def _entries(self) -> Iterator[bytes]:
+        import numpy as np
+
+        rows, weights = np.frombuffer(self.rows, np.int64), np.frombuffer(self.weights, np.float64)
+        yield _head(len(rows))
+        for start in range(0, len(rows), _CHUNK):
+            part = rows[start : start + _CHUNK]
+            entries = np.empty(len(part), np.dtype(FROZEN))
+            entries["row"], entries["weight"] = part, weights[start : start + _CHUNK]
+            yield entries.tobytes()
 
 
-def of_rows(rows: Iterator[int] | list[int] | tuple[int, ...]) -> Selection:
+def of_rows(rows: Iterable[int], kind: Kind = "rows") -> Selection:
     """A selection without weights, from ids that are known to be good (references, tests)."""
-    ordered = tuple(sorted(rows))
-    return Selection(rows=ordered, weights=(1.0,) * len(ordered))
+    if kind == "uids":
+        import numpy as np
+
+        ids = np.sort(np.fromiter(rows, np.int64) if not hasattr(rows, "__array__") else np.asarray(rows, np.int64))
+        return of_arrays(ids, np.ones(len(ids)))
+    ordered = array("q", sorted(rows))
+    return Selection(ordered, array("d", [1.0]) * len(ordered))
+
+
+def of_arrays(rows: np.ndarray, weights: np.ndarray, notes: tuple[str, ...] = ()) -> Selection:
+    """A selection of kind ``uids``.
+
+    Args:
+        rows: integers of shape (n,), ascending and distinct. weights: numbers of the same shape.
+    """
+    import numpy as np
+
+    ids, shares = array("q"), array("d")
+    for start in range(0, len(rows), _CHUNK):
+        ids.frombytes(np.ascontiguousarray(rows[start : start + _CHUNK], np.int64).view(np.uint8))  # type: ignore[arg-type]
+        shares.frombytes(np.ascontiguousarray(weights[start : start + _CHUNK], np.float64).view(np.uint8))  # type: ignore[arg-type]
+    return Selection(ids, shares, "uids", notes)
+
+
+def shared(one: array[int], other: array[int]) -> int:
+    """How many rows are in both of two selections; each ascending and distinct, type code ``q``."""
+    import numpy as np
+
+    small, large = sorted((np.frombuffer(one, np.int64), np.frombuffer(other, np.int64)), key=len)
+    found = 0
+    for start in range(0, len(small) if len(large) else 0, _CHUNK):
+        part = small[start : start + _CHUNK]
+        places = np.searchsorted(large, part)
+        found += int(np.count_nonzero(large[np.minimum(places, len(large) - 1)] == part))
+    return found
+
+
+def jaccard(one: array[int], other: array[int]) -> float:
+    """Shared rows as a share of all rows of both, see ``shared``; 1 for two empty ones."""
+    common = shared(one, other)
+    together = len(one) + len(other) - common
+    return common / together if together else 1.0
 
 
 def read_canonical(path: Path) -> Selection:
-    """Read a frozen selection back."""
-    rows: list[int] = []
-    weights: list[float] = []
-    with path.open("rb") as lines:
-        for line in lines:
-            entry = json.loads(line)
-            rows.append(entry["row"])
-            weights.append(entry["weight"])
-    return Selection(rows=tuple(rows), weights=tuple(weights))
+    """Read a frozen selection of either kind back.
+
+    Raises:
+        ValueError: it is none.
+    """
+    with path.open("rb") as file:
+        if file.read(len(_MAGIC)) == _MAGIC:
+            return _read_entries(file, path)
+        file.seek(0)
+        rows, weights = array("q"), array("d")
+        try:
+            for line in file:
+                entry = json.loads(line)
+                rows.append(entry["row"])
+                weights.append(entry["weight"])
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            raise ValueError(f"line {len(rows) + 1}: {error}") from None
+    return Selection(rows, weights)
+
+
+def _read_entries(file: BinaryIO, path: Path) -> Selection:
+    import numpy as np
+
+    count, left = divmod(path.stat().st_size - _HEAD, _ENTRY)
+    file.seek(0)
+    if count < 0 or left or file.read(_HEAD) != _head(count):
+        raise ValueError("the header is not the one of a frozen selection of that size")
+    rows, weights = array("q"), array("d")
+    while piece := file.read(_CHUNK * _ENTRY):
+        entries = np.frombuffer(piece, np.dtype(FROZEN))
+        rows.frombytes(entries["row"].tobytes())
+        weights.frombytes(entries["weight"].tobytes())
+    return Selection(rows, weights, "uids")
+
+
+def _head(count: int) -> bytes:
+    """Header of the frozen form: written here, so that no version of NumPy decides over a digest."""
+    text = repr({"descr": FROZEN, "fortran_order": False, "shape": (count,)}).encode()
+    room = _HEAD - len(_MAGIC) - 2
+    return _MAGIC + room.to_bytes(2, "little") + text.ljust(room - 1) + b"\n"
 
 
 def parse(data: Path, rules: SubmissionRules, pool_rows: int, excluded: Collection[int] = ()) -> Selection:
-    """Read an agent's file.
+    """Read an agent's file of kind ``rows``.
 
     Args:
         excluded: rows of the pool that nobody may choose.
@@ -96,8 +220,8 @@ def parse(data: Path, rules: SubmissionRules, pool_rows: int, excluded: Collecti
         problems.add("empty", "no rows: one id a line was expected")
     if problems:
         raise SubmissionRefused(problems)
-    rows = tuple(sorted(chosen))
-    return Selection(rows=rows, weights=tuple(chosen[row] for row in rows))
+    rows = array("q", sorted(chosen))
+    return Selection(rows, array("d", [chosen[row] for row in rows]))
 
 
 def _short(value: object) -> str:

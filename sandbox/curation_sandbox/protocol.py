@@ -80,6 +80,8 @@ class CheckReply(Wire):
     problems: tuple[Problem, ...]
     more_problems: int = 0
     """How many further problems were found and not listed."""
+    notes: tuple[str, ...] = ()
+    """What would be done to it that its author should know, e.g. that a list of uids is sorted."""
 
 
 class PolicyFile(Wire):
@@ -106,6 +108,8 @@ class Accepted(Wire):
     attempt: int
     """1-based number of the attempt; ask for it with ``GET /v1/attempts/{attempt}``."""
     rows: int
+    notes: tuple[str, ...] = ()
+    """What was done to it that its author should know, e.g. that a list of uids was sorted."""
 
 
 class Duplicate(Wire):
@@ -290,11 +294,19 @@ class TaskView(Wire):
     rules: str
     """Markdown: what the scaffold asks for."""
     kind: str
-    """Submission kind: ``rows`` …"""
+    """Submission kind: ``rows`` or ``uids``."""
     rows_max: int
+    """At most this many different rows."""
+    repeats_max: int = 1
+    """Kind ``uids``: how often a uid may be named; 1: no repeats."""
+    samples_min: int = 1
+    """Kind ``uids``: at least this many, repeats counted."""
+    max_bytes: int
+    """Largest file of a submission."""
     pool_rows: int
     iterations: int
     benchmarks: tuple[str, ...]
+    """Those that feedback is made of; a task may score others that have no public items."""
     signals: tuple[SignalInfo, ...]
     seed: int
     """For the policy's own randomness, so that a run can be repeated; what it is given as ``--seed`` when the host

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import made_records as made
@@ -19,6 +20,7 @@ from curation_harness.headline import HeadlineRunner
 from curation_harness.launch import measure_noise, measure_references
 from curation_harness.noise import NoiseRunner, combine, spread
 from curation_harness.record.models import AttemptSubmission, Origin, ReferenceTable
+from curation_harness.record.scheme import Scheme
 from curation_harness.record.scores import aggregate
 from curation_harness.record.sums import unpack, whole
 from curation_harness.trial import TrialRunner
@@ -189,10 +191,11 @@ def test_spread_and_flips_are_the_hand_computed_ones() -> None:
     ]
     sealed = made.made_items(0.5, 1, "sealed", items=10)
     seeds = made.made_references().arms[-1].seeds
-    noise = combine(seeds, [{"public": items, "sealed": sealed}, {"public": flipped, "sealed": sealed}], ())
+    scheme = Scheme(made.BENCHMARKS)
+    noise = combine(seeds, [{"public": items, "sealed": sealed}, {"public": flipped, "sealed": sealed}], scheme)
     assert noise.flipped == noise.reworded == pytest.approx(4 / 80)
     with pytest.raises(ReferencesInvalid, match="tell nothing of a spread"):
-        combine(seeds, [{"public": items, "sealed": sealed}], ())
+        combine(seeds, [{"public": items, "sealed": sealed}], scheme)
 
 
 # -- importing -------------------------------------------------------------------------------------
@@ -345,7 +348,7 @@ def test_a_runs_headline_is_compared_with_what_was_measured(open_loop, measured:
             AttemptSubmission(
                 n=1, key="key-00001", digest=chosen.digest(), rows=80, note="", policy=(), accepted="now"
             ),
-            chosen.canonical(),
+            chosen,
             {},
         )
         loop.recover()
@@ -369,8 +372,29 @@ def test_excluded_rows_are_in_no_reference() -> None:
     truth = [row % 3 == 0 for row in range(100)]
     for name in ("random", "random-fixed", "source-balanced", "full", "clean-only", "noisy-only"):
         rows = selections.rows(name, 7, pool_rows=100, rows_max=20, sources=sources, truth=truth, excluded=excluded)
-        assert rows
-        assert not excluded & set(rows)
+        assert rows is not None
+        assert len(rows)
+        assert not excluded & set(rows.tolist())
+
+
+def test_large_pools_are_drawn_from_by_numpy_likewise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selections, "LARGE", 50)
+    truth = np.arange(1000) % 3 == 0
+    for name in ("random", "random-fixed", "clean-only"):
+
+        def drawn(seed: int, name: str = name) -> list[int]:
+            rows = selections.rows(
+                name, seed, pool_rows=1000, rows_max=200, sources=None, truth=truth, excluded=range(0, 1000, 2)
+            )
+            assert rows is not None
+            found: list[int] = rows.tolist()
+            return found
+
+        rows = drawn(7)
+        assert rows == sorted(set(rows)) == drawn(7)
+        assert all(row % 2 for row in rows)
+        assert (rows == drawn(8)) == (name == "random-fixed" or len(rows) < 200)
+        assert name != "clean-only" or all(truth[row] for row in rows)
 
 
 def test_a_half_made_file_of_a_killed_evaluation_is_not_read(copied: Path, task: Task) -> None:

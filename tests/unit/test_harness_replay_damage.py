@@ -40,7 +40,7 @@ def run(tmp_path: Path) -> RunRecord:
         policy=(PolicyFile(path="src/policy.py", blob=hashlib.sha256(POLICY).hexdigest()),),
         accepted=TIME,
     )
-    made.write_submission(submission, chosen.canonical(), {"src/policy.py": tmp_path / "policy.py"})
+    made.write_submission(submission, chosen, {"src/policy.py": tmp_path / "policy.py"})
     return made
 
 

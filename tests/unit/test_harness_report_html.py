@@ -18,6 +18,7 @@ from curation_harness.errors import RecordInvalid
 from curation_harness.headline import compose
 from curation_harness.record import scores
 from curation_harness.record.models import Origin
+from curation_harness.record.scheme import Scheme
 from curation_harness.record.store import RunRecord
 from curation_harness.report import content, pool
 from curation_harness.report.html import write_report
@@ -349,7 +350,7 @@ def test_unscored_items_and_the_score_without_judges_are_shown(tmp_path: Path) -
     headline = record.headline()
     assert headline is not None
     lame = scores.over_seeds([public] * 3)
-    composed = compose(record, headline.attempt, headline.seeds, ["counting"])
+    composed = compose(record, headline.attempt, headline.seeds, Scheme(made.BENCHMARKS, frozenset({"counting"})))
     assert composed.analysis is not None
     random = next(d for d in composed.analysis.without_judge if (d.reference, d.part) == ("random", "sealed"))
     assert random != composed.analysis.against("random", "sealed")

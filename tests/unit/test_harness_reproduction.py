@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import random
+import threading
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +35,7 @@ def write(rows):
 
 HONEST = """
 import random
+import threading
 def unused(): pass
 class Chooser:
     def rows(self): return sorted(random.Random(int(given.seed)).sample(range(400), 20))
@@ -182,11 +185,22 @@ def frame_bytes(output: bytes, **changed: object) -> bytes:
     return output + line + b"%016x" % len(line)
 
 
-def test_a_report_is_read_from_the_end_whatever_stands_before_it():
+def read(folder: Path, *pieces: bytes, most: int = 100) -> bytes | None:
+    """What a policy wrote, by the bytes that came; none: they hold no whole report."""
+    out = folder / "made"
+    out.unlink(missing_ok=True)
+    with frame.Tail(most, folder) as tail:
+        for piece in pieces:
+            tail.add(piece)
+        found = frame.read(tail, most, out)
+    assert out.exists() == (found is not None)
+    return None if found is None else out.read_bytes()
+
+
+def test_a_report_is_read_from_the_end_whatever_stands_before_it(tmp_path: Path):
     for before in (b"", b"junk", frame_bytes(b"7\n"), os.urandom(1000)):
-        found = frame.read(before + frame_bytes(b"1\n2\n"), 100)
-        assert found is not None
-        assert found[1] == b"1\n2\n"
+        assert read(tmp_path, before + frame_bytes(b"1\n2\n")) == b"1\n2\n"
+        assert read(tmp_path, before, *(bytes([byte]) for byte in frame_bytes(b"1\n2\n"))) == b"1\n2\n"
 
 
 @pytest.mark.parametrize(
@@ -206,19 +220,23 @@ def test_a_report_is_read_from_the_end_whatever_stands_before_it():
         pytest.param(frame_bytes(b"1\n")[:-1], id="cut"),
     ],
 )
-def test_a_damaged_report_is_none(tail):
-    assert frame.read(tail, 100) is None
+def test_a_damaged_report_is_none(tmp_path: Path, tail: bytes):
+    assert read(tmp_path, tail) is None
 
 
-def test_an_endless_output_is_held_in_bounded_memory():
-    tail = frame.Tail(1000)
-    for _ in range(400):
-        tail.add(b"x" * 65536)
-    tail.add(frame_bytes(b"1\n"))
-    assert len(tail.bytes()) < 9 * 2**20
-    found = frame.read(tail.bytes(), 1000)
-    assert found is not None
-    assert found[1] == b"1\n"
+@pytest.mark.parametrize("size", [3, 4096, 65536, 65537, 9 * 2**20])
+def test_an_endless_output_is_held_in_bounded_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int):
+    monkeypatch.setattr(frame, "_REPORT_BYTES", 2000)
+    monkeypatch.setattr(frame, "_PIECE", 100)
+    made = os.urandom(1000)
+    with frame.Tail(1000, tmp_path) as tail:
+        for _ in range(max(2, 100_000 // size)):
+            tail.add(b"x" * size)
+        tail.add(frame_bytes(made))
+        assert tail.kept == 3000
+        assert os.fstat(tail._file.fileno()).st_size == 3000
+        assert frame.read(tail, 1000, tmp_path / "made") is not None
+    assert (tmp_path / "made").read_bytes() == made
 
 
 # -- the diff ----------------------------------------------------------------------------------------
@@ -229,10 +247,36 @@ def test_equal_selections_have_no_difference():
 
 
 def test_a_diff_names_first_rows_counts_and_weights():
-    submitted = Selection(rows=tuple(range(20)), weights=(1.0,) * 20)
-    made = Selection(rows=(0, 1, *range(30, 33)), weights=(1.0, 2.5, 1.0, 1.0, 1.0))
+    submitted = of_rows(range(20))
+    made = Selection(array("q", [0, 1, 30, 31, 32]), array("d", [1.0, 2.5, 1.0, 1.0, 1.0]))
     (told,) = differences(submitted, made)
     assert "18 rows of the submission were not made again (the first: 2, 3, 4, 5, 6, 7, 8, 9, …)" in told.message
     assert "3 rows were made that are not in it (30, 31, 32)" in told.message
     assert "row 1: 1 submitted, 2.5 made" in told.message
     assert "2 are the same" in told.message
+
+
+def test_what_a_policy_reads_of_the_history_does_not_change_while_it_runs(workshop):
+    """The agent goes on meanwhile: which rows it buys a signal of could tell a waiting policy what to select."""
+    given = workshop.reproducer.history
+    given.add_signal("loss", None, [1, 2, 3], [0.1, 0.2, 0.3])
+    waits = """
+import json, pathlib
+place = pathlib.Path(given.history, "signals", "loss.jsonl")
+end = time.monotonic() + 0.8
+while time.monotonic() < end and len(place.read_text().splitlines()) < 4:
+    time.sleep(0.02)
+write(json.loads(line)["row"] for line in place.read_text().splitlines())
+"""
+    late = threading.Timer(0.4, given.add_signal, ("loss", None, [9, 10], [0.5, 0.6]))
+    late.start()
+    found = workshop.run(waits, [1, 2, 3])
+    late.join()
+    assert found.ok, found.problems
+    assert "10" in (given.folder / "signals" / "loss.jsonl").read_text()
+
+
+def test_a_policy_is_compiled_without_the_tracers_own_future_statements(workshop):
+    """Annotations are values where the policy does not say otherwise, as when the agent runs it."""
+    code = "def f(x: 1 + 1): pass\nwrite(range(20) if f.__annotations__['x'] == 2 else [])\n"
+    assert workshop.run(code).ok

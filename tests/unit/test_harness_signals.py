@@ -58,7 +58,7 @@ class Asker:
         submission = AttemptSubmission(
             n=n, key=f"key-{n:05d}", digest=chosen.digest(), rows=len(rows), note="", policy=(), accepted="now"
         )
-        self.loop.record.write_submission(submission, chosen.canonical(), {})
+        self.loop.record.write_submission(submission, chosen, {})
         self.loop.attempts.run(n)
         return n
 

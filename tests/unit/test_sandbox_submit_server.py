@@ -80,7 +80,8 @@ def test_blob_check_submit_attempt(served: Bench) -> None:
         request = served.submission(client)
         assert client.post("/v1/check", json={"data": request["data"]}).json()["ok"] is True
         accepted = client.post("/v1/submissions", json=request)
-        assert (accepted.status_code, accepted.json()) == (201, {"outcome": "accepted", "attempt": 1, "rows": 2})
+        told = {"outcome": "accepted", "attempt": 1, "rows": 2, "notes": []}
+        assert (accepted.status_code, accepted.json()) == (201, told)
         assert served.handler.policy == {"policy.py": b"print('policy')\n"}
         assert client.get("/v1/attempts/1").json()["state"] == "training"
         again = client.post("/v1/submissions", json={**request, "key": "another-key"})

@@ -57,10 +57,12 @@ def fetch(
             fetching.prepare(chosen, cache, watcher, thorough=thorough)
     made, pieces = task_assets.folder(cache, chosen), fetching.pieces(chosen, cache)
     if as_json:
-        shown = [piece.as_json() for piece in pieces]
-        click.echo(json.dumps({"task": task, "folder": str(made), "made": made.is_dir(), "pieces": shown}, indent=1))
+        told = {"task": task, "folder": str(made), "made": made.is_dir(), "lacking": list(chosen.lacking())}
+        click.echo(json.dumps(told | {"pieces": [piece.as_json() for piece in pieces]}, indent=1))
         return
     _print(pieces)
+    for line in chosen.lacking():
+        click.echo(f"missing, and no fetch brings it: {line}")
     click.echo(f"{made} {'is complete' if made.is_dir() else 'is not made yet'}")
 
 

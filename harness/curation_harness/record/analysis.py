@@ -38,7 +38,7 @@ def analyse(
     """
     if table is None or not table.values:
         return None
-    references = unpack(table)
+    references = unpack(table, headline[0]["sealed"].worst)
     own: list[Halves] = [{half: shorten(tallies) for half, tallies in halves.items()} for halves in headline]
     if not all(same_items(halves, known) for halves in own for seeds in references.values() for known in seeds):
         return None
@@ -57,7 +57,7 @@ def analyse(
         recovered=tuple(
             found for part in ("sealed", "all") if (found := _recovered(contrasts[part], references, part))
         ),
-        shrinkage=_shrinkage(drawn["public"], drawn["sealed"], attempts) if chosen else None,
+        shrinkage=_shrinkage(drawn["public"], _as_public(arms, drawn["sealed"], draws), attempts) if chosen else None,
     )
 
 
@@ -77,7 +77,20 @@ def _without_judge(
 
 
 def _leaving_out(names: Collection[str], tallies: Tallies) -> Tallies:
-    return Tallies({name: metrics for name, metrics in tallies.cells.items() if name not in names})
+    return Tallies({name: metrics for name, metrics in tallies.cells.items() if name not in names}, tallies.worst)
+
+
+def _as_public(arms: Mapping[str, Sequence[Halves]], sealed: Resampled, draws: int) -> Resampled:
+    """The sealed half over the benchmarks that have public items, too: a gain is compared with the same gain."""
+    own = arms[HEADLINE][0]
+    sealed_only = own["sealed"].cells.keys() - own["public"].cells.keys()
+    if not sealed_only:
+        return sealed
+    left = {
+        name: [{**halves, "sealed": _leaving_out(sealed_only, halves["sealed"])} for halves in seeds]
+        for name, seeds in arms.items()
+    }
+    return _resampled("sealed", left, None, draws)
 
 
 def _resampled(part: Part, arms: Mapping[str, Sequence[Halves]], attempt: Tallies | None, draws: int) -> Resampled:

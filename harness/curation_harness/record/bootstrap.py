@@ -97,6 +97,8 @@ class _Grid:
                     self._bases[place[group], j, m] = base
         self.strata = _strata([frozenset(touched[group]) for group in self.groups])
         self._mean_over_metrics = _averaging(self.metrics)
+        names = np.array([benchmark for benchmark, _ in self.metrics])
+        self._worst = [np.flatnonzero(names == name) for name in sorted(models[0].worst & set(names.tolist()))]
 
     def scores(self, weights: Floats) -> Floats:
         """(draws, models) from weights (draws, groups)."""
@@ -104,6 +106,8 @@ class _Grid:
         values = (weights @ self._values.reshape(len(self.groups), -1)).reshape(shape)
         bases = (weights @ self._bases.reshape(len(self.groups), -1)).reshape(shape)
         ratios = np.divide(values, bases, out=np.full(shape, np.nan), where=bases > 0)
+        for metrics in self._worst:  # the lowest in place of each: their mean is then the lowest
+            ratios[..., metrics] = ratios[..., metrics].min(axis=-1, keepdims=True)
         scores: Floats = ratios @ self._mean_over_metrics
         return scores
 

@@ -21,7 +21,7 @@ def check_submissions(record: RunRecord) -> None:
     """
     for submission in record.submissions():
         folder = record.attempt_folder(submission.n)
-        _check(folder / "selection.jsonl", submission.digest)
+        _check(record.selection_file(submission.n), submission.digest)
         for file in submission.policy:
             _check(folder / "policy" / file.path, file.blob)
 

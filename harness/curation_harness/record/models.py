@@ -185,6 +185,8 @@ class AttemptSubmission(Entry):
     policy: tuple[PolicyFile, ...]
     accepted: str
     """ISO 8601, UTC."""
+    notes: tuple[str, ...] = ()
+    """What was done to the list, e.g. that it was sorted; told with the acceptance."""
     cited: tuple[str, ...] = ()
     """Ids of the method cards that the policy says it rests on, as the scaffold read them from it."""
     reproduction: ReproductionKept | None = None

@@ -46,7 +46,7 @@ def read_items(path: Path, benchmarks: Sequence[str]) -> list[ItemResult]:
     return items
 
 
-def aggregate(items: Sequence[ItemResult], graded: Collection[str] = ()) -> Scores:
+def aggregate(items: Sequence[ItemResult], graded: Collection[str] = (), worst: Collection[str] = ()) -> Scores:
     """Mean over benchmarks of each benchmark's score, with cluster-robust standard errors.
 
     The standard error of a mean over items in G groups is √(G/(G−1) · Σ_g (Σ_{i∈g} e_i)²) / n with e_i the
@@ -56,11 +56,12 @@ def aggregate(items: Sequence[ItemResult], graded: Collection[str] = ()) -> Scor
 
     Args:
         graded: benchmarks whose scores are a judge's opinion.
+        worst: benchmarks whose score is the lowest of their metrics; its error is that metric's.
 
     Raises:
         WorkerReplyInvalid: a benchmark has nothing that could be scored.
     """
-    sums = tally(items)
+    sums = tally(items, worst)
     missing = faults(items)
     scores: dict[str, Score] = {}
     for name in sums.cells:

@@ -6,12 +6,14 @@
         run.json               RunSpec: everything decided before the agent started
         events.jsonl           what happened, in order; append-only
         references.json        the reference table used, if there was one
-        attempts/001/          submission.json, selection.jsonl, policy/   written before the acceptance is told
+        attempts/001/          submission.json, selection.jsonl (kind uids: selection.npy), policy/   written before
+                               the acceptance is told
                                result.json, items-public.jsonl, items-sealed.jsonl   before the feedback is told
                                evaluation-public.json, evaluation-sealed.json   what answered and graded
+                               further files of the task's evaluator, e.g. eval_results.jsonl
                                model/                 the trained model, while the task's policy keeps it
         refusals/001.json
-        refusals/001/          policy/, selection.jsonl: what was refused
+        refusals/001/          policy/, selection.jsonl or .npy: what was refused
         history/               what the agent was given: scores, its rows, the signals it bought
         headline/attempt-NNN/seed-K/   scores.json and item results
         headline.json
@@ -50,6 +52,7 @@ from curation_harness.record.models import (
     Refusal,
     RunSpec,
 )
+from curation_plugins.selection import Selection
 from curation_sandbox.errors import DiskFull
 
 ModelT = TypeVar("ModelT", bound=Entry)
@@ -167,11 +170,15 @@ class RunRecord:
     def attempt_folder(self, n: int) -> Path:
         return self.folder / "attempts" / f"{n:03d}"
 
-    def write_submission(self, submission: AttemptSubmission, canonical: bytes, policy: Mapping[str, Path]) -> None:
+    def selection_file(self, n: int) -> Path:
+        """The frozen selection of attempt ``n``."""
+        return self.attempt_folder(n) / self.spec.task.submission.canonical_name
+
+    def write_submission(self, submission: AttemptSubmission, chosen: Selection, policy: Mapping[str, Path]) -> None:
         """Write an accepted submission's folder; it appears whole or not at all."""
         target = self.attempt_folder(submission.n)
         scratch = target.with_name(f".{target.name}.tmp")
-        _fill(scratch, canonical, policy)
+        self._fill(scratch, chosen, policy)
         (scratch / "submission.json").write_bytes(submission.model_dump_json(indent=1).encode() + b"\n")
         files.publish_folder(scratch, target)
 
@@ -196,19 +203,34 @@ class RunRecord:
     def refusal_folder(self, n: int) -> Path:
         return self.folder / "refusals" / f"{n:03d}"
 
-    def write_refusal(self, refusal: Refusal, canonical: bytes | None, policy: Mapping[str, Path]) -> None:
+    def refused_file(self, n: int) -> Path:
+        """The selection of refusal ``n``, where its rows could be read."""
+        return self.refusal_folder(n) / self.spec.task.submission.canonical_name
+
+    def write_refusal(self, refusal: Refusal, chosen: Selection | None, policy: Mapping[str, Path]) -> None:
         """Write a refusal with what was refused.
 
         Args:
-            canonical: the rows, where they could be read.
+            chosen: the rows, where they could be read.
             policy: the files that are kept.
         """
         target = self.refusal_folder(refusal.n)
         scratch = target.with_name(f".{target.name}.tmp")
         shutil.rmtree(target, ignore_errors=True)  # of a process that was killed before the refusal was written
-        _fill(scratch, canonical, policy)
+        self._fill(scratch, chosen, policy)
         files.publish_folder(scratch, target)
         files.write_model(target.with_suffix(".json"), refusal)
+
+    def _fill(self, scratch: Path, chosen: Selection | None, policy: Mapping[str, Path]) -> None:
+        """Make the folder of something that was handed in."""
+        shutil.rmtree(scratch, ignore_errors=True)
+        (scratch / "policy").mkdir(parents=True)
+        if chosen is not None:
+            chosen.write(scratch / self.spec.task.submission.canonical_name)
+        for name, source in policy.items():
+            place = scratch / "policy" / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, place)
 
     def refusals(self) -> tuple[Refusal, ...]:
         return tuple(read(path, Refusal) for path in sorted((self.folder / "refusals").glob("[0-9]*.json")))
@@ -227,18 +249,6 @@ class RunRecord:
     def references(self) -> ReferenceTable | None:
         path = self.folder / "references.json"
         return read(path, ReferenceTable) if path.exists() else None
-
-
-def _fill(scratch: Path, canonical: bytes | None, policy: Mapping[str, Path]) -> None:
-    """Make the folder of something that was handed in."""
-    shutil.rmtree(scratch, ignore_errors=True)
-    (scratch / "policy").mkdir(parents=True)
-    if canonical is not None:
-        (scratch / "selection.jsonl").write_bytes(canonical)
-    for name, source in policy.items():
-        place = scratch / "policy" / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, place)
 
 
 def read(path: Path, model: type[ModelT]) -> ModelT:

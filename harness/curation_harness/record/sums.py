@@ -28,7 +28,7 @@ def shorten(tallies: Tallies) -> Tallies:
         }
         for benchmark, metrics in tallies.cells.items()
     }
-    return Tallies(cells)
+    return Tallies(cells, tallies.worst)
 
 
 def _short(group: str) -> str:
@@ -36,17 +36,16 @@ def _short(group: str) -> str:
 
 
 def whole(halves: Halves) -> Tallies:
-    """Both halves as one set of items; no group is in both."""
-    public, sealed = halves["public"].cells, halves["sealed"].cells
-    return Tallies(
-        {
-            benchmark: {
-                metric: {**public[benchmark].get(metric, {}), **sealed[benchmark].get(metric, {})}
-                for metric in sorted({*public[benchmark], *sealed[benchmark]})
-            }
-            for benchmark in public
+    """Both halves as one set of items; no group is in both. A benchmark may be in one half only."""
+    parts = [halves[half].cells for half in HALVES]
+    found: dict[str, dict[str, Mapping[str, Cell]]] = {}
+    for benchmark in sorted({name for cells in parts for name in cells}):
+        own = [cells.get(benchmark, {}) for cells in parts]
+        found[benchmark] = {
+            metric: {group: cell for metrics in own for group, cell in metrics.get(metric, {}).items()}
+            for metric in sorted({metric for metrics in own for metric in metrics})
         }
-    )
+    return Tallies(found, halves["sealed"].worst)
 
 
 def pack(arms: Mapping[str, Sequence[Halves]]) -> Sums:
@@ -94,22 +93,25 @@ def _column(halves: Halves, entry: _Entry) -> Columns:
     }
 
 
-def unpack(sums: Sums) -> dict[str, list[Halves]]:
+def unpack(sums: Sums, worst: frozenset[str] = frozenset()) -> dict[str, list[Halves]]:
     """The tallies of every reference and seed.
+
+    Args:
+        worst: benchmarks whose score is the lowest of their metrics.
 
     Raises:
         ReferencesInvalid: columns of unequal length, or no numbers.
     """
     return {
         name: [
-            _tallies(sums.groups, column, sums.other_bases.get(name, {}).get(k, sums.bases))
+            _tallies(sums.groups, column, sums.other_bases.get(name, {}).get(k, sums.bases), worst)
             for k, column in enumerate(columns)
         ]
         for name, columns in sums.values.items()
     }
 
 
-def _tallies(groups: Columns, values: Columns, bases: Columns) -> Halves:
+def _tallies(groups: Columns, values: Columns, bases: Columns, worst: frozenset[str]) -> Halves:
     try:
         return {
             half: Tallies(
@@ -119,7 +121,8 @@ def _tallies(groups: Columns, values: Columns, bases: Columns) -> Halves:
                         for metric, named in metrics.items()
                     }
                     for benchmark, metrics in groups[half].items()
-                }
+                },
+                worst,
             )
             for half in HALVES
         }

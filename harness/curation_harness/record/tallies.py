@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from curation_plugins.jobs import ItemResult, ItemUnit
@@ -22,17 +22,22 @@ class Tallies:
 
     cells: Mapping[str, Mapping[str, Mapping[str, Cell]]]
     """Benchmark -> metric -> group -> sums. Benchmarks, metrics and groups are sorted."""
+    worst: frozenset[str] = frozenset()
+    """Benchmarks whose score is the lowest of their metrics."""
 
     def score(self, benchmark: str) -> float | None:
-        """The unweighted mean over the benchmark's metrics of Σ numerators / Σ denominators; none if one has
-        nothing to count."""
+        """The unweighted mean over the benchmark's metrics of Σ numerators / Σ denominators, or the lowest of them;
+        none if one has nothing to count."""
         ratios = [ratio(cells.values()) for cells in self.cells[benchmark].values()]
         known = [value for value in ratios if value is not None]
-        return math.fsum(known) / len(known) if known and len(known) == len(ratios) else None
+        if not known or len(known) < len(ratios):
+            return None
+        return min(known) if benchmark in self.worst else math.fsum(known) / len(known)
 
     def influence(self, benchmark: str) -> dict[str, float]:
-        """How far each group moves the benchmark's score, linearised: Σ_m (N_gm − R_m·D_gm) / D_m / M."""
-        metrics = self.cells[benchmark]
+        """How far each group moves the benchmark's score, linearised: Σ_m (N_gm − R_m·D_gm) / D_m / M. Of a lowest
+        metric m the groups of the others move nothing, and M is 1."""
+        metrics = self._deciding(benchmark)
         moved: dict[str, float] = defaultdict(float)
         for cells in metrics.values():
             total = math.fsum(base for _, base in cells.values())
@@ -43,6 +48,16 @@ class Tallies:
                 moved[group] += (value - here * base) / total / len(metrics)
         return moved
 
+    def _deciding(self, benchmark: str) -> Mapping[str, Mapping[str, Cell]]:
+        """The metrics that move the benchmark's score: all, or the lowest (of equals the first)."""
+        metrics = self.cells[benchmark]
+        ratios = {name: ratio(cells.values()) for name, cells in metrics.items()}
+        known = {name: value for name, value in ratios.items() if value is not None}
+        if benchmark not in self.worst or not known:
+            return metrics
+        lowest = min(known, key=lambda name: known[name])
+        return {lowest: metrics[lowest]}
+
 
 def ratio(cells: Iterable[Cell]) -> float | None:
     """Σ numerators / Σ denominators; none if there is nothing to count."""
@@ -51,11 +66,14 @@ def ratio(cells: Iterable[Cell]) -> float | None:
     return math.fsum(value for value, _ in known) / total if total > 0 else None
 
 
-def tally(items: Iterable[ItemResult]) -> Tallies:
+def tally(items: Iterable[ItemResult], worst: Collection[str] = ()) -> Tallies:
     """Add up items.
 
     An unscored unit counts as wrong where the answer is at fault (saying nothing readable must not pay), and is left
     out where the judge is. Where its denominator is not known, the mean of the metric's known ones is taken.
+
+    Args:
+        worst: benchmarks whose score is the lowest of their metrics.
     """
     units: dict[tuple[str, str], list[tuple[str, ItemUnit]]] = defaultdict(list)
     for item in items:
@@ -64,7 +82,7 @@ def tally(items: Iterable[ItemResult]) -> Tallies:
     cells: dict[str, dict[str, dict[str, Cell]]] = defaultdict(dict)
     for (benchmark, metric), members in sorted(units.items()):
         cells[benchmark][metric] = _by_group(members)
-    return Tallies(cells)
+    return Tallies(cells, frozenset(worst))
 
 
 def _units(item: ItemResult) -> Sequence[ItemUnit]:

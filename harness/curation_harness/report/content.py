@@ -5,12 +5,12 @@ from __future__ import annotations
 import codecs
 import random
 import stat
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from curation_harness.errors import RecordInvalid
+from curation_harness.record.mix import counts, mix_of
 from curation_harness.record.models import (
     AttemptResult,
     AttemptSubmission,
@@ -87,8 +87,13 @@ class Content:
     @property
     def overlap(self) -> list[list[float]]:
         """Jaccard index of each two selections, in the order of attempts."""
-        sets = [frozenset(page.chosen.rows) for page in self.attempts]
-        return [[jaccard(one, other) for other in sets] for one in sets]
+        chosen = [page.chosen for page in self.attempts]
+        above = [
+            [selection.jaccard(one.rows, other.rows) for other in chosen[:place]] for place, one in enumerate(chosen)
+        ]
+        return [
+            [1.0 if i == j else above[max(i, j)][min(i, j)] for j in range(len(chosen))] for i in range(len(chosen))
+        ]
 
 
 def gather(record: RunRecord, pool: PoolView) -> Content:
@@ -110,21 +115,15 @@ def gather(record: RunRecord, pool: PoolView) -> Content:
             for submission in record.submissions()
             if submission.n in lines  # one accepted while this ran is in the next report
         ),
-        pool_mix=_mix(range(len(pool.sources)), pool.sources) if pool.sources else None,
+        pool_mix=counts(pool.sources) if len(pool.sources) else None,
         trajectory=load(record),
         pool_note=pool.why_not,
     )
 
 
-def jaccard(one: frozenset[int], other: frozenset[int]) -> float:
-    """Shared rows as a share of all rows of both."""
-    together = len(one | other)
-    return len(one & other) / together if together else 1.0
-
-
 def _page(record: RunRecord, submission: AttemptSubmission, line: AttemptLine, pool: PoolView) -> AttemptPage:
     folder = record.attempt_folder(submission.n)
-    chosen = _selection(folder / "selection.jsonl")
+    chosen = _selection(record.selection_file(submission.n))
     return AttemptPage(
         line=line,
         submission=submission,
@@ -132,7 +131,7 @@ def _page(record: RunRecord, submission: AttemptSubmission, line: AttemptLine, p
         note=_shown(submission.note, NOTE_CHARACTERS),
         policy=_policy(record.folder.resolve() / folder.relative_to(record.folder) / "policy", submission),
         chosen=chosen,
-        mix=_mix(chosen.rows, pool.sources) if pool.sources else None,
+        mix=mix_of(chosen.rows, pool.sources) if len(pool.sources) else None,
         cards=tuple(pool.card(row) for row in sample(chosen.rows, submission.digest)),
     )
 
@@ -140,10 +139,6 @@ def _page(record: RunRecord, submission: AttemptSubmission, line: AttemptLine, p
 def sample(rows: Sequence[int], digest: str) -> list[int]:
     """Rows to show: the same ones for the same selection, chosen without regard to anything in them."""
     return sorted(random.Random(digest).sample(rows, min(SAMPLE, len(rows))))
-
-
-def _mix(rows: Sequence[int], sources: Sequence[str]) -> Mapping[str, int]:
-    return Counter(sources[row] for row in rows if row < len(sources))
 
 
 def _selection(path: Path) -> Selection:

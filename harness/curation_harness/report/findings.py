@@ -125,6 +125,21 @@ def _unscored(summary: Summary) -> Iterator[str]:
         )
 
 
+def _sealed_only(summary: Summary) -> list[str]:
+    """Benchmarks that no public score has in it."""
+    if summary.sealed is None:
+        return []
+    public = {name for line in summary.attempts if line.public for name in line.public.by_benchmark}
+    names = sorted(summary.sealed.by_benchmark.keys() - public)
+    if not names or not public:
+        return []
+    what = "has" if len(names) == 1 else "have"
+    return [
+        f"{', '.join(names)} {what} no public items: in the means on sealed and on all items only, and not in what"
+        " attempts were told. The shrinkage is of the benchmarks that both halves have."
+    ]
+
+
 def _unjudged(summary: Summary, reference: str) -> Difference | None:
     analysis = summary.sealed.analysis if summary.sealed else None
     known = analysis.without_judge if analysis else ()
@@ -153,6 +168,7 @@ def everything(summary: Summary) -> list[str]:
         *power(summary),
         *shrinkage(summary),
         *unscored(summary),
+        *_sealed_only(summary),
         *_provenance(summary),
     ]
 

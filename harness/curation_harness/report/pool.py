@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from curation_harness.record.models import RunSpec
@@ -51,8 +52,10 @@ class PoolView:
 
     task: Task | None = None
     assets: Path | None = None
-    sources: Sequence[str] = field(default=())
-    truth: Sequence[bool] = field(default=())
+    sources: np.ndarray = field(default_factory=lambda: np.array([], str))
+    """Source of each row, shape (rows,); empty if the pool has none."""
+    truth: np.ndarray = field(default_factory=lambda: np.array([], bool))
+    """Planted truth of each row, shape (rows,); empty if there is none."""
     why_not: str = ""
     """Why no rows are shown; empty if they are."""
 
@@ -60,7 +63,7 @@ class PoolView:
         """The row for a reader; a row that the task cannot show becomes a card that says so."""
         if self.task is None or self.assets is None:
             return Card(row=row, why_not=self.why_not)
-        good = self.truth[row] if row < len(self.truth) else None
+        good = bool(self.truth[row]) if row < len(self.truth) else None
         try:
             shown = self.task.row_card(row, self.assets)
         except Exception as error:  # a plugin's code: its bug must not take the report with it
@@ -73,7 +76,7 @@ class PoolView:
             turns=tuple((who, _cut(what)) for who, what in shown.turns[:TURNS]),
             more_turns=max(0, len(shown.turns) - TURNS),
             image=data_uri(shown.image) if shown.image else None,
-            source=shown.source or (self.sources[row] if row < len(self.sources) else ""),
+            source=shown.source or (str(self.sources[row]) if row < len(self.sources) else ""),
             good=good,
         )
 
@@ -90,12 +93,16 @@ def view(spec: RunSpec, task: Task | None, assets: Path | None) -> PoolView:
         return PoolView(
             task=task,
             assets=assets,
-            sources=tuple(task.sources(assets) or ()),
-            truth=tuple(task.truth(assets) or ()),
+            sources=_column(task.sources(assets)),
+            truth=_column(task.truth(assets)),
         )
     except Exception as error:  # a plugin's code, or files that were changed under it
         logger.warning("the pool of task %s cannot be read", task.name, exc_info=True)
         return PoolView(why_not=f"the pool could not be read: {error!r}")
+
+
+def _column(values: Sequence[object] | np.ndarray | None) -> np.ndarray:
+    return np.asarray(() if values is None else values)
 
 
 def data_uri(image: bytes) -> str | None:

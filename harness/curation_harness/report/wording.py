@@ -69,14 +69,21 @@ def spent(budget: Budget) -> str:
 
 
 def audited(counts: AuditCounts) -> str:
-    """``3 of 8,000 rows hold benchmark items and were nobody's to choose (2 by image, 1 by question)``."""
+    """``3 of 8,000 rows hold benchmark items and were nobody's to choose (found: 2 by image, 1 by question)``."""
     by_rule = ", ".join(f"{rows:,} by {rule}" for rule, rows in counts.by_rule.items())
-    verb = "holds" if counts.excluded == 1 else "hold"
-    held = f"{counts.excluded:,} of {counts.rows:,} rows {verb} benchmark items and were nobody's to choose"
-    more = [f"found: {by_rule}"] if by_rule else []
-    more += [f"{counts.reported:,} more reported"] if counts.reported else []
-    more += [f"{counts.unreadable:,} with unreadable pictures"] if counts.unreadable else []
-    return f"{held} ({'; '.join(more)})" if more else held
+    found = [f"found: {by_rule}"] if by_rule else []
+    unreadable = [f"{counts.unreadable:,} with unreadable pictures"] if counts.unreadable else []
+    if counts.excludes:
+        verb = "holds" if counts.excluded == 1 else "hold"
+        said = f"{counts.excluded:,} of {counts.rows:,} rows {verb} benchmark items and were nobody's to choose"
+        more = [*found, *([f"{counts.reported:,} more reported"] if counts.reported else []), *unreadable]
+    else:
+        verb = "looks" if counts.reported == 1 else "look"
+        said = f"{counts.reported:,} of {counts.rows:,} rows {verb} like benchmark items; they may be chosen"
+        if not counts.reported:
+            said = f"none of {counts.rows:,} rows looks like a benchmark item"
+        more = [*found, *unreadable]
+    return f"{said} ({'; '.join(more)})" if more else said
 
 
 def agent(summary: Summary) -> str:

@@ -5,8 +5,10 @@ Those bytes are hostile but for their end: the tracer writes last, when no other
 
 from __future__ import annotations
 
-from collections import deque
-from typing import Annotated, Final, Literal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -14,6 +16,8 @@ _LENGTH: Final = 16
 """Hexadecimal digits of the last length."""
 _REPORT_BYTES: Final = 8 * 2**20
 """Longest report: its functions, their names, the end of what the policy printed."""
+_PIECE: Final = 2**20
+"""Bytes that are read at once."""
 
 Name = Annotated[str, StringConstraints(max_length=200)]
 
@@ -42,41 +46,74 @@ class Report(BaseModel):
 
 
 class Tail:
-    """The last bytes of an output without a bound."""
+    """The last bytes of an output without a bound, in a file that nobody else can open. A context manager."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, folder: Path) -> None:
         """Args:
         most: bytes of the policy's output that may be handed over.
+        folder: on a disk with room for them.
         """
-        self._most = most + _REPORT_BYTES
-        self._pieces: deque[bytes] = deque()
-        self._size = 0
+        self._room = most + _REPORT_BYTES
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by __exit__
+        self.size = 0
+        """Bytes that came, those that are gone among them."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
 
     def add(self, piece: bytes) -> None:
-        self._pieces.append(piece)
-        self._size += len(piece)
-        while self._size - len(self._pieces[0]) > self._most:
-            self._size -= len(self._pieces.popleft())
+        """Keep what came last; beyond the room, it goes over what came first."""
+        skipped = max(0, len(piece) - self._room)
+        self.size += skipped
+        view = memoryview(piece)[skipped:]
+        while view:
+            place = self.size % self._room
+            self._file.seek(place)
+            written = self._file.write(view[: self._room - place])
+            self.size += written
+            view = view[written:]
 
-    def bytes(self) -> bytes:
-        return b"".join(self._pieces)
+    @property
+    def kept(self) -> int:
+        """How many of the last bytes are there."""
+        return min(self.size, self._room)
+
+    def pieces(self, begin: int, size: int) -> Iterator[bytes]:
+        """``size`` bytes from ``begin`` bytes before the end on, some at a time."""
+        at, left = self.size - begin, size
+        while left:
+            place = at % self._room
+            self._file.seek(place)
+            piece = self._file.read(min(left, _PIECE, self._room - place))
+            yield piece
+            at, left = at + len(piece), left - len(piece)
+
+    def last(self, size: int) -> bytes:
+        """The last bytes, as many as there are."""
+        size = min(size, self.kept)
+        return b"".join(self.pieces(size, size))
 
 
-def read(tail: bytes, most: int) -> tuple[Report, bytes] | None:
-    """The report and what the policy wrote; none: they do not end with a whole report.
+def read(tail: Tail, most: int, out: Path) -> Report | None:
+    """The report, what the policy wrote put into the new file ``out``; none: they do not end with a whole report.
 
     Args:
         most: bytes of output that the tracer was told to hand over at most.
     """
     try:
-        length = int(tail[-_LENGTH:].decode("ascii"), 16)
-        end = len(tail) - _LENGTH
-        if not 0 < length <= min(end, _REPORT_BYTES):
+        length = int(tail.last(_LENGTH).decode("ascii"), 16)
+        if not 0 < length <= min(tail.kept - _LENGTH, _REPORT_BYTES):
             return None
-        report = Report.model_validate_json(tail[end - length : end])
+        report = Report.model_validate_json(b"".join(tail.pieces(_LENGTH + length, length)))
     except (UnicodeDecodeError, ValueError, ValidationError):
         return None
-    begin = end - length - report.size
-    if report.size > most or begin < 0:
+    begin = _LENGTH + length + report.size
+    if report.size > most or begin > tail.kept:
         return None
-    return report, tail[begin : end - length]
+    with out.open("xb") as file:
+        for piece in tail.pieces(begin, report.size):
+            file.write(piece)
+    return report

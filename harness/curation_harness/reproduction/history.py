@@ -4,7 +4,7 @@
 ::
 
     history.json                    the attempts with their scores, as `curate --json history` prints them
-    attempts/<n>/selection.txt      the rows of attempt n, in the form of a submission
+    attempts/<n>/selection.txt      the rows of attempt n, in the form of a submission (kind ``uids``: selection.npy)
     signals/<name>.jsonl            every value bought of a signal: {"row": …, "value": …}, ascending by row
     signals/<name>-attempt<n>.jsonl likewise, measured with attempt n's model
 """
@@ -12,14 +12,22 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from curation_harness.record import files
 from curation_harness.record.store import RunRecord
+from curation_plugins.config import Kind
+from curation_plugins.selection import Selection, read_canonical
 from curation_sandbox.protocol import History, HistoryFile
+
+SELECTION_NAMES: Final[Mapping[Kind, str]] = {"rows": "selection.txt", "uids": "selection.npy"}
+"""What a submission's file is called for agents."""
 
 Value = float | tuple[float, ...] | None
 
@@ -30,11 +38,19 @@ _ODD = re.compile(r"[^A-Za-z0-9_.-]")
 class HistoryFolder:
     """The folder ``history`` of a run record. Safe to use from several threads."""
 
-    def __init__(self, record: RunRecord, view: Callable[[], History]) -> None:
+    def __init__(
+        self,
+        record: RunRecord,
+        view: Callable[[], History],
+        write: Callable[[Selection, Path], None] = Selection.write,
+    ) -> None:
         """Args:
         view: what the agent is told of its attempts.
+        write: writes a selection in the form of a submission, see ``Task.write_submission``.
         """
         self._record = record
+        self._write = write
+        self._selection_name = SELECTION_NAMES[record.spec.task.submission.kind]
         self._view = view
         self._lock = threading.Lock()
 
@@ -48,16 +64,24 @@ class HistoryFolder:
             for part in ("attempts", "signals"):
                 (self.folder / part).mkdir(parents=True, exist_ok=True)
             for submission in self._record.submissions():
-                place = self.folder / "attempts" / str(submission.n) / "selection.txt"
+                place = self.folder / "attempts" / str(submission.n) / self._selection_name
                 if not place.exists():
                     place.parent.mkdir(exist_ok=True)
-                    files.write(place, (self._record.attempt_folder(submission.n) / "selection.jsonl").read_bytes())
+                    scratch = place.with_name(f".{place.name}.tmp")
+                    self._write(read_canonical(self._record.selection_file(submission.n)), scratch)
+                    scratch.rename(place)
             told = self._view().model_dump_json(indent=1).encode() + b"\n"
             place = self.folder / "history.json"
             if not place.exists() or place.read_bytes() != told:
                 files.write(place, told)
             readable(self.folder)
         return self.folder
+
+    def frozen(self, place: Path) -> None:
+        """The folder as it stands now, at a new place. Its files are only ever replaced: a second name keeps them."""
+        folder = self.refreshed()
+        with self._lock:
+            shutil.copytree(folder, place, copy_function=_linked, ignore=shutil.ignore_patterns(".*"))
 
     def files(self) -> tuple[HistoryFile, ...]:
         """What is in the folder, refreshed."""
@@ -83,6 +107,13 @@ class HistoryFolder:
             lines |= {row: json.dumps({"row": row, "value": value}).encode() for row, value in new.items()}
             place.parent.mkdir(parents=True, exist_ok=True)
             files.write(place, b"".join(lines[row] + b"\n" for row in sorted(lines)))
+
+
+def _linked(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copyfile(source, target)
 
 
 def readable(folder: Path) -> None:

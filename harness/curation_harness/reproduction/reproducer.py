@@ -14,7 +14,6 @@ from curation_harness.reproduction.compare import differences
 from curation_harness.reproduction.frame import Report
 from curation_harness.reproduction.history import HistoryFolder, readable
 from curation_harness.reproduction.runner import PolicyRunner, Ran
-from curation_plugins import selection as selections
 from curation_plugins.api import Task
 from curation_plugins.errors import SubmissionRefused
 from curation_plugins.gating import Reproduction
@@ -48,16 +47,10 @@ class Reproducer:
         if ENTRY not in policy:
             message = f"the policy has no {ENTRY} at its root: it is run as `python {ENTRY} --pool … --out FILE`"
             return Reproduction(ok=False, problems=(Problem(code="reproduce-no-entry", message=message),))
-        rules = self.task.config.submission
-        with self._copied(policy) as folder:
-            ran = self.runner.run(
-                folder,
-                self.history.refreshed(),
-                ("--seed", str(self.seed)),
-                self.limit,
-                rules.max_bytes,
-            )
-        return self._judged(ran, submitted)
+        most = self.task.config.submission.max_bytes
+        with self._copied(policy) as (folder, history, out):
+            ran = self.runner.run(folder, history, ("--seed", str(self.seed)), self.limit, most, out)
+            return self._judged(ran, out, submitted)
 
     @property
     def limit(self) -> float:
@@ -65,30 +58,35 @@ class Reproducer:
         return self.task.config.budgets.reproduce_seconds
 
     @contextmanager
-    def _copied(self, policy: Mapping[str, Path]) -> Iterator[Path]:
-        """The policy as a folder that the container's user can read."""
+    def _copied(self, policy: Mapping[str, Path]) -> Iterator[tuple[Path, Path, Path]]:
+        """The policy and the history, as folders that the container's user can read and that nothing changes; and a
+        place beside them, which no container sees, for what the policy makes.
+
+        The agent's container goes on meanwhile: a signal that it buys now must not reach a policy under way.
+        """
         self.scratch.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="policy-", dir=self.scratch))
         try:
             for name, source in policy.items():
-                place = folder / name
+                place = folder / "policy" / name
                 place.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, place)
+            self.history.frozen(folder / "history")
             readable(folder)
-            yield folder
+            yield folder / "policy", folder / "history", folder / "made"
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             with suppress(OSError):
                 self.scratch.rmdir()
 
-    def _judged(self, ran: Ran, submitted: Selection) -> Reproduction:
+    def _judged(self, ran: Ran, out: Path, submitted: Selection) -> Reproduction:
         report = ran.report
         if report is None:
             return Reproduction(ok=False, problems=(_died(ran),))
         problems = [*self._run_problems(ran, report), *_trace_problems(report)]
         digest = None
         if report.output == "whole" and not report.late:
-            made, unread = self._parsed(ran.output)
+            made, unread = self._parsed(out)
             problems += unread
             if made is not None:
                 digest = made.digest()
@@ -114,20 +112,16 @@ class Reproducer:
             said = report.said.strip()[-SAID:]
             yield Problem(code="reproduce-failed", message=f"the policy {how}{': ' if said else ''}{said}")
 
-    def _parsed(self, output: bytes) -> tuple[Selection | None, list[Problem]]:
-        with tempfile.NamedTemporaryFile() as file:
-            file.write(output)
-            file.flush()
-            try:
-                rules, rows = self.task.config.submission, self.task.pool_rows(self.assets)
-                return selections.parse(Path(file.name), rules, rows, self.task.excluded(self.assets)), []
-            except SubmissionRefused as refused:
-                told = "; ".join(
-                    f"line {problem.row}: {problem.message}" if problem.row else problem.message
-                    for problem in refused.problems[:3]
-                )
-                message = f"what the policy made again is no acceptable submission: {told}"
-                return None, [Problem(code="reproduce-output", message=message)]
+    def _parsed(self, out: Path) -> tuple[Selection | None, list[Problem]]:
+        try:
+            return self.task.parse_submission(out, self.assets), []
+        except SubmissionRefused as refused:
+            told = "; ".join(
+                f"line {problem.row}: {problem.message}" if problem.row else problem.message
+                for problem in refused.problems[:3]
+            )
+            message = f"what the policy made again is no acceptable submission: {told}"
+            return None, [Problem(code="reproduce-output", message=message)]
 
 
 def _died(ran: Ran) -> Problem:

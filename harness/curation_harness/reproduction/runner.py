@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from curation_harness.errors import ReproductionFailed
 from curation_harness.reproduction import frame
+from curation_harness.reproduction.history import SELECTION_NAMES
 from curation_harness.sandboxed import CURATE
 from curation_sandbox import engine as engines
 from curation_sandbox.container import Container, ExitStatus
@@ -20,11 +21,11 @@ TRACE: Final = CURATE.with_name("trace.py")
 TRACE_TARGET: Final = "/opt/curation/trace.py"
 POLICY: Final = "/policy"
 HISTORY: Final = "/history"
-OUT: Final = f"{WORKSPACE}/selection.txt"
 NOT_BEGUN: Final = 70
 """Exit status of the tracer when it failed before the policy began: ours."""
 SCRATCH: Final = 256 * 2**20
-"""Largest ``/workspace`` and ``/home/agent`` of such a container, together; in memory, on top of the agent's."""
+"""Largest ``/workspace`` and ``/home/agent`` of such a container, together, or twice the largest submission where
+that is more; in memory, on top of the agent's."""
 PATIENCE: Final = 60.0
 """Seconds beyond the policy's time that the container may take to start, and to end what the policy left."""
 
@@ -35,15 +36,13 @@ class Ran:
 
     report: frame.Report | None
     """None: its watcher did not live to the end."""
-    output: bytes = b""
-    """What the policy wrote, where that is a file of an honest size."""
     killed_for_memory: bool = False
 
 
 class PolicyRunner(Protocol):
     """Runs a policy. There is one that uses a container; tests have one without."""
 
-    def run(self, policy: Path, history: Path, arguments: Sequence[str], limit: float, most: int) -> Ran:
+    def run(self, policy: Path, history: Path, arguments: Sequence[str], limit: float, most: int, out: Path) -> Ran:
         """Run ``policy/policy.py``.
 
         Args:
@@ -52,6 +51,7 @@ class PolicyRunner(Protocol):
             arguments: those after ``--pool``, ``--history`` and ``--out``.
             limit: seconds.
             most: bytes of output that are taken.
+            out: file to make of what the policy wrote, where that is a file of an honest size.
 
         Raises:
             ReproductionFailed: the engine failed, or the container could not be started: ours.
@@ -68,39 +68,42 @@ class ContainerRunner:
     pool: Path
     limits: Limits
     """Of the agent's container: the policy gets the same memory, processors and threads."""
+    output: str = SELECTION_NAMES["rows"]
+    """Name of the file that ``--out`` names."""
 
-    def run(self, policy: Path, history: Path, arguments: Sequence[str], limit: float, most: int) -> Ran:
+    def run(self, policy: Path, history: Path, arguments: Sequence[str], limit: float, most: int, out: Path) -> Ran:
         spec = self._spec(policy, history, arguments, limit, most)
         try:
-            return self._once(spec, limit, most)
+            return self._once(spec, limit, most, out)
         except CurationError:  # once more, in another container: an engine may be busy for a moment
             try:
-                return self._once(spec, limit, most)
+                return self._once(spec, limit, most, out)
             except CurationError as error:
                 raise ReproductionFailed(f"the policy could not be run again: {error}", hint=error.hint) from error
 
-    def _once(self, spec: ContainerSpec, limit: float, most: int) -> Ran:
-        tail = frame.Tail(most)
-        with engines.connect() as engine, Container(engine, spec) as container:
-            container.start(tail.add)
-            status = container.wait(limit + PATIENCE)
-            if status is None:
-                container.kill()
-                status = container.wait(PATIENCE)
-            kills = container.oom_kills()
-        return _ran(status, tail.bytes(), most, kills)
+    def _once(self, spec: ContainerSpec, limit: float, most: int, out: Path) -> Ran:
+        with frame.Tail(most, out.parent) as tail:
+            with engines.connect() as engine, Container(engine, spec) as container:
+                container.start(tail.add)
+                status = container.wait(limit + PATIENCE)
+                if status is None:
+                    container.kill()
+                    status = container.wait(PATIENCE)
+                kills = container.oom_kills()
+            return _ran(status, tail, most, kills, out)
 
     def _spec(self, policy: Path, history: Path, arguments: Sequence[str], limit: float, most: int) -> ContainerSpec:
-        watch = ("--policy", POLICY, "--out", OUT, "--limit", str(limit), "--most", str(most), "--alone")
-        told = ("--pool", POOL, "--history", HISTORY, *arguments, "--out", OUT)
-        scratch = _scratch(self.limits)
+        made = f"{WORKSPACE}/{self.output}"
+        watch = ("--policy", POLICY, "--out", made, "--limit", str(limit), "--most", str(most), "--alone")
+        told = ("--pool", POOL, "--history", HISTORY, *arguments, "--out", made)
+        scratch = _scratch(self.limits, most)
         return ContainerSpec(
             run_id=self.run_id,
             image=self.image,
             command=("python3", "-I", TRACE_TARGET, *watch, "--", *told),
             limits=self.limits.model_copy(
                 update={
-                    "memory": again_memory(self.limits),
+                    "memory": again_memory(self.limits, most),
                     "workspace_size": scratch - scratch // 8,
                     "home_size": scratch // 8,
                 }
@@ -114,24 +117,26 @@ class ContainerRunner:
         )
 
 
-def again_memory(limits: Limits) -> int:
-    """Memory of such a container, bytes: the agent's, and what its folders hold."""
-    return limits.memory + _scratch(limits)
+def again_memory(limits: Limits, most: int) -> int:
+    """Memory of such a container, bytes: the agent's, and what its folders hold.
+
+    Args:
+        most: bytes of the largest submission.
+    """
+    return limits.memory + _scratch(limits, most)
 
 
-def _scratch(limits: Limits) -> int:
-    return min(limits.workspace_size, SCRATCH)
+def _scratch(limits: Limits, most: int) -> int:
+    return min(limits.workspace_size, max(SCRATCH, 2 * most))
 
 
-def _ran(status: ExitStatus | None, tail: bytes, most: int, kills: int) -> Ran:
+def _ran(status: ExitStatus | None, tail: frame.Tail, most: int, kills: int, out: Path) -> Ran:
     """Raises:
     ReproductionFailed: the tracer says that it is to blame.
     """
     if status is not None and status.code == NOT_BEGUN:
-        said = tail[-500:].decode("utf-8", "replace").strip()
+        said = tail.last(500).decode("utf-8", "replace").strip()
         raise ReproductionFailed(f"the policy's watcher could not start: {said}")
     memory = kills > 0 or (status is not None and status.oom_killed)
-    found = frame.read(tail, most) if status is not None and status.code == 0 else None
-    if found is None:
-        return Ran(report=None, killed_for_memory=memory)
-    return Ran(report=found[0], output=found[1], killed_for_memory=memory)
+    report = frame.read(tail, most, out) if status is not None and status.code == 0 else None
+    return Ran(report=report, killed_for_memory=memory)

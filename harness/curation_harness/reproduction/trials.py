@@ -12,7 +12,6 @@ from typing import Final
 from curation_harness.record.store import RunRecord
 from curation_harness.reproduction.reproducer import Reproducer
 from curation_harness.work import HostWork
-from curation_plugins import selection as selections
 from curation_plugins.errors import SubmissionRefused
 from curation_plugins.gating import Reproduction
 from curation_plugins.policies.carried import carried_data
@@ -55,7 +54,7 @@ class TrialDesk:
                 return known
             self._room()
             try:
-                chosen = self._parsed(data)
+                chosen = self.reproducer.task.parse_submission(data, self.reproducer.assets)
             except SubmissionRefused as refused:
                 return self._keep(ReproductionView(id=id, state="ready", ok=False, problems=refused.problems))
             view = self._keep(ReproductionView(id=id, state="working"))
@@ -80,10 +79,6 @@ class TrialDesk:
         tried = sum(1 for event in events.of("reproduced") if event.data["trial"])
         if tried >= BETWEEN * (1 + len(events.of("accepted", "refused"))):
             raise HandlerError(429, "too-many", f"{tried} policies were tried; {BETWEEN} more after a submission")
-
-    def _parsed(self, data: Path) -> Selection:
-        task, assets = self.reproducer.task, self.reproducer.assets
-        return selections.parse(data, task.config.submission, task.pool_rows(assets), task.excluded(assets))
 
     def _run(self, id: str, chosen: Selection, policy: Mapping[str, Path]) -> None:
         try:

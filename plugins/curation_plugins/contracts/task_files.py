@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import tempfile
@@ -34,13 +35,13 @@ def check_task_files(task: Task, assets: Path) -> None:
     for what, values in (("sources", sources), ("truth", truth)):
         require(
             values is None or len(values) == rows,
-            f"task {task.name}: {what} has {len(values or ())} entries for {rows} pool rows",
+            f"task {task.name}: {what} has {0 if values is None else len(values)} entries for {rows} pool rows",
         )
     if truth is not None:
         require(any(truth) and not all(truth), f"task {task.name}: planted truth calls every row the same")
-        _check_truth_is_hidden(task, assets / "pool", list(truth))
+        _check_truth_is_hidden(task, assets / "pool", [bool(good) for good in truth])
     _check_references(task, assets, rows)
-    _check_refusals(task, rows)
+    _check_refusals(task, assets, rows)
     _check_row_cards(task, assets, rows)
 
 
@@ -113,8 +114,8 @@ def _check_references(task: Task, assets: Path, rows: int) -> None:
             ) from None
         if chosen is None:
             continue
-        require(chosen, f"task {task.name}: reference {name} selects no row")
-        ordered = list(chosen)
+        ordered = [int(row) for row in chosen]
+        require(ordered, f"task {task.name}: reference {name} selects no row")
         require(
             ordered == sorted(set(ordered)) and ordered[0] >= 0 and ordered[-1] < rows,
             f"task {task.name}: reference {name} is not an ascending list of distinct pool rows",
@@ -126,7 +127,7 @@ def _check_references(task: Task, assets: Path, rows: int) -> None:
         )
         again = task.reference_rows(name, 0, assets)
         require(
-            again is not None and list(again) == ordered,
+            again is not None and [int(row) for row in again] == ordered,
             f"task {task.name}: reference {name} differs between two calls with one seed",
         )
     try:
@@ -136,30 +137,47 @@ def _check_references(task: Task, assets: Path, rows: int) -> None:
     raise AssertionError(f"task {task.name}: reference_rows must raise KeyError for a name that it does not know")
 
 
-def _check_refusals(task: Task, rows: int) -> None:
+def _check_refusals(task: Task, assets: Path, rows: int) -> None:
     rules = task.config.submission
     bad = {
         "an empty file": "",
         "a row that is not in the pool": f"{rows}\n",
         "a negative row": "-1\n",
-        "a row twice": "0\n0\n",
         "words": "the best rows\n",
         "a fraction": "0.5\n",
     }
-    if rows > rules.rows_max:
-        bad["too many rows"] = "".join(f"{row}\n" for row in range(rules.rows_max + 1))
+    if rules.kind == "rows":
+        bad["a row twice"] = "0\n0\n"
+    excluded = task.excluded(assets)
+    allowed = (row for row in range(rows) if row not in excluded)
+    few = list(itertools.islice(allowed, min(3, rules.rows_max)))
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "submission"
         for what, content in bad.items():
             file.write_text(content)
-            try:
-                selection.parse(file, rules, rows)
-            except SubmissionRefused as refused:
-                require(refused.problems, f"task {task.name}: {what} was refused without a reason")
-            else:
-                raise AssertionError(f"task {task.name}: {what} was accepted as a submission")
-        file.write_text("0\n")
-        selection.parse(file, rules, rows)
+            _require_refused(task, assets, file, what)
+        if rows > rules.rows_max:
+            many = selection.of_rows(range(rules.rows_max + 1), rules.kind)
+            task.write_submission(many, file, assets)
+            _require_refused(task, assets, file, "too many rows")
+        chosen = selection.of_rows(few, rules.kind)
+        task.write_submission(chosen, file, assets)
+        try:
+            read = task.parse_submission(file, assets)
+        except SubmissionRefused as refused:
+            raise AssertionError(
+                f"task {task.name}: what write_submission writes is refused: {refused.problems[0].message}"
+            ) from None
+        require(read == chosen, f"task {task.name}: what write_submission writes is read as other rows")
+
+
+def _require_refused(task: Task, assets: Path, file: Path, what: str) -> None:
+    try:
+        task.parse_submission(file, assets)
+    except SubmissionRefused as refused:
+        require(refused.problems, f"task {task.name}: {what} was refused without a reason")
+    else:
+        raise AssertionError(f"task {task.name}: {what} was accepted as a submission")
 
 
 def _check_row_cards(task: Task, assets: Path, rows: int) -> None:

@@ -60,8 +60,9 @@ class _Bench:
         self._folder = folder
         pool_rows = task.pool_rows(assets)
         chosen = random.Random(0).sample(range(pool_rows), min(pool_rows, task.config.submission.rows_max))
-        self.selection = folder / "selection.jsonl"
-        self.selection.write_bytes(selection.of_rows(chosen).canonical())
+        rules = task.config.submission
+        self.selection = folder / rules.canonical_name
+        selection.of_rows(chosen, rules.kind).write(self.selection)
 
     def open(self, engine: Engine) -> EngineSession:
         return engine.open(run_id="contract", log=self._folder / "workers.log", config=self._task.config)
@@ -127,12 +128,18 @@ class _Bounds:
 
 
 def _check_benchmarks(task: Task, splits: dict[Split, Items]) -> None:
-    wanted = set(task.config.benchmarks)
+    whole, sealed_only = set(task.config.benchmarks), set(task.sealed_benchmarks())
+    require(
+        sealed_only < whole and task.aggregates().keys() <= whole,
+        f"task {task.name}: sealed_benchmarks and aggregates must name benchmarks of the configuration, and one must"
+        " stay public",
+    )
     for split, items in splits.items():
         found = {benchmark for benchmark, _ in items}
+        wanted = whole - sealed_only if split == "public" else whole
         require(
             found == wanted,
-            f"task {task.name}: the {split} split scores {sorted(found)}; config.benchmarks says {sorted(wanted)}",
+            f"task {task.name}: the {split} split scores {sorted(found)}; it must score {sorted(wanted)}",
         )
     public, sealed = (splits[split] for split in SPLITS)
     shared = public.keys() & sealed.keys()

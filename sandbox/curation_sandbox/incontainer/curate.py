@@ -327,6 +327,13 @@ def _work(status: Json) -> str:
     return f"attempt {status['attempt']} is being trained or scored"
 
 
+def _repeats(task: Json) -> str:
+    if task["kind"] != "uids":
+        return ""
+    often = f", each named up to {task['repeats_max']} times" if task["repeats_max"] > 1 else ", each named once"
+    return often + (f"; at least {task['samples_min']} in all" if task["samples_min"] > 1 else "")
+
+
 def show_task(task: Json, status: Json) -> None:
     print(f"# {task['title']} ({task['name']})\n")
     print(task["brief"].rstrip() + "\n")
@@ -335,7 +342,8 @@ def show_task(task: Json, status: Json) -> None:
     facts = [
         ["submission kind", task["kind"]],
         ["rows in the pool", str(task["pool_rows"])],
-        ["rows in a submission", f"at most {task['rows_max']}"],
+        ["rows in a submission", f"at most {task['rows_max']}{_repeats(task)}"],
+        ["size of its file", f"at most {task['max_bytes']} bytes"],
         ["iterations", str(task["iterations"])],
         ["seed for your randomness", str(task["seed"])],
     ]
@@ -350,6 +358,11 @@ def show_task(task: Json, status: Json) -> None:
         print(f"  signal {signal['name']:17}  {signal['description']} [{signal['unit']}{more}]")
     print("\n## Budgets\n")
     show_status(status)
+
+
+def show_notes(reply: Json) -> None:
+    for note in reply.get("notes", []):
+        print(f"  note: {note}")
 
 
 def show_problems(reply: Json) -> None:
@@ -435,6 +448,7 @@ def do_check(harness: Harness, args: argparse.Namespace, out: Out) -> int:
         rows = "" if reply["rows"] is None else f" ({reply['rows']} rows)"
         print(f"{args.file}{rows} is {'well-formed' if reply['ok'] else 'not acceptable:'}")
         show_problems(reply)
+        show_notes(reply)
 
     out.reply(reply, show)
     return OK if reply["ok"] else REFUSED
@@ -470,6 +484,7 @@ def do_submit(harness: Harness, args: argparse.Namespace, out: Out) -> int:
             print(_known(n))
         else:
             print(f"accepted as attempt {n} ({reply['rows']} rows).")
+            show_notes(reply)
             print(f"Training and scoring take a while: curate wait {n} --timeout 500")
 
     out.reply(reply, show)

@@ -72,10 +72,9 @@ def main(arguments: list[str]) -> int:
     if report is None:
         sys.stderr.write("trace: the policy left processes that could not be ended\n")
         return 1
-    output, kind = read_output(given.out, given.most)
-    line = json.dumps({**report, "output": kind, "size": len(output)}).encode() + b"\n"
-    for piece in (output, line, b"%016x" % len(line)):
-        write_all(1, piece)
+    size, kind = hand_over(given.out, given.most)
+    line = json.dumps({**report, "output": kind, "size": size}).encode() + b"\n"
+    write_all(1, line + b"%016x" % len(line))
     return 0
 
 
@@ -166,22 +165,25 @@ class Watched:
             self._said = (self._said + piece)[-SAID:]
 
 
-def read_output(path: Path, most: int) -> tuple[bytes, str]:
-    """What the policy wrote, and how that is to be taken. Nothing else runs any more."""
+def hand_over(path: Path, most: int) -> tuple[int, str]:
+    """Write out what the policy wrote: how many bytes, and how that is to be taken. Nothing else runs any more."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
-        return b"", "missing"
+        return 0, "missing"
     except OSError:
-        return b"", "no-file"
+        return 0, "no-file"
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
-            return b"", "no-file"
+            return 0, "no-file"
         if found.st_size > most:
-            return b"", "too-large"
-        with open(descriptor, "rb", closefd=False) as file:
-            return file.read(most), "whole"
+            return 0, "too-large"
+        size = 0
+        while piece := os.read(descriptor, min(1 << 20, most - size)):
+            write_all(1, piece)
+            size += len(piece)
+        return size, "whole"
     finally:
         os.close(descriptor)
 
@@ -208,7 +210,7 @@ def watched(root: str, descriptor: int, arguments: list[str]) -> None:
     sys.argv = [ENTRY, *arguments]
     sys.path[0] = root
     try:
-        program = compile(path.read_bytes(), str(path), "exec")
+        program = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
         watch(root + "/", descriptor, secret)
         exec(program, module.__dict__)
     except Exception as error:  # printed as Python would, without the frame of this file

@@ -19,7 +19,8 @@ def benchmarks(summary: Summary, headline: Headline | None, references: Referenc
     best = next((line for line in summary.attempts if line.best and line.public), None)
     if best is None or best.public is None:
         return None
-    names = sorted(best.public.by_benchmark, reverse=True)
+    sealed = headline.sealed.by_benchmark if headline else {}  # some benchmarks may have no public items
+    names = sorted({*best.public.by_benchmark, *sealed}, reverse=True)
     with drawing(1.5 + 0.55 * len(names), columns=2 if headline else 1) as (figure, panels):
         rows = {"public": {n: (s.mean, s.stderr) for n, s in best.public.by_benchmark.items()}}
         if headline:
