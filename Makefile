@@ -19,8 +19,8 @@ test: setup images ## lint, types, then every test that this machine can run
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(PYTEST) -n 2 tests/unit tests/repo $(PYTEST_ARGS)
-	$(PYTEST) tests/contract tests/containers tests/agents tests/gpu $(PYTEST_ARGS)
+	$(PYTEST) -n 2 --dist loadgroup tests/contract tests/unit tests/repo $(PYTEST_ARGS)
+	$(PYTEST) tests/containers tests/agents tests/gpu $(PYTEST_ARGS)
 
 lint: setup ## ruff and mypy only
 	$(VENV)/bin/ruff check .
@@ -32,7 +32,8 @@ docs: setup ## write the generated parts of the documentation
 
 setup: $(STAMP) ## the Python environment
 
-# torch first: with it in place nothing else pulls another build. `TORCH=` picks another, e.g. TORCH="torch==2.9.*".
+# torch first, then the torchvision made for it: with both in place nothing else pulls another build. `TORCH=` picks
+# another, e.g. TORCH="torch==2.9.*".
 TORCH ?= torch==2.13.0
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -44,6 +45,8 @@ $(STAMP): pyproject.toml constraints.txt
 	  apt-get update -q && apt-get install -yq python3-venv && $(PYTHON) -m venv $(VENV); }
 	@$(VENV)/bin/python -c 'import torch' 2>/dev/null || \
 	  { echo "installing $(TORCH) into $(VENV) (large; minutes)"; $(VENV)/bin/pip install -q "$(TORCH)"; }
+	@$(VENV)/bin/pip show -q torchvision 2>/dev/null || $(VENV)/bin/pip install -q torchvision \
+	  "torch==$$($(VENV)/bin/python -c 'import torch; print(torch.__version__)')"
 	@echo "installing the other Python packages into $(VENV) (about a minute)"
 	@$(VENV)/bin/pip install -q -c constraints.txt -e '.[train,dev]'
 	@$(VENV)/bin/pip install -q --no-deps -e tests/plugins/curation-probe

@@ -22,9 +22,12 @@ from curation_plugins import assets as task_assets
 from curation_plugins import registry as registries
 from curation_plugins.api import AgentLaunch
 from curation_plugins.registry import Registry
+from curation_plugins.tasks import torchvision_cpu
 
 # two cores, several processes: a second thread in each would only spin
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# tests that import transformers by themselves, before anything of ours
+torchvision_cpu.install()
 # slots are shared by all runs on a machine; tests do not wait for somebody's training
 _SLOTS = tempfile.TemporaryDirectory(prefix="curation-test-slots-")
 os.environ["CURATION_SLOTS_DIR"] = _SLOTS.name

@@ -89,18 +89,22 @@ def require_downloads(cache: Path, task: Task) -> None:
     """Refuse at once what could only fail later.
 
     Raises:
-        AssetsMissing: the task's files are not made, and what they are made of is not here: each with its size.
+        AssetsMissing: the task's files are not made, and what they are made of is not here: each with its size. Or
+            they are, and what they only point to is gone.
     """
-    if (folder(cache, task) / MANIFEST).exists():
-        return
-    missing = Store(cache).missing(task.downloads())
-    if not missing:
+    made = (folder(cache, task) / MANIFEST).exists()
+    missing, lacking = [] if made else Store(cache).missing(task.downloads()), task.lacking()
+    if not missing and not lacking:
         return
     lines = [f"  {want.what} ({_size(want.source.bytes)}) from {want.origin}" for want in missing]
+    lines += [f"  {line}" for line in lacking]
     known = sum(want.source.bytes or 0 for want in missing)
+    fetched = f"`harness fetch {task.name}` brings them (with the same --set, if any): at least {format_size(known)}."
+    if lacking:
+        fetched = f"What no fetch brings is said above with its command. {'The rest: ' + fetched if missing else ''}"
     raise AssetsMissing(
-        f"task {task.name} needs {len(missing)} thing(s) that are not on this machine:\n" + "\n".join(lines),
-        hint=f"`harness fetch {task.name}` brings them (with the same --set, if any): at least {format_size(known)}.",
+        f"task {task.name} needs {len(lines)} thing(s) that are not on this machine:\n" + "\n".join(lines),
+        hint=fetched.strip(),
     )
 
 

@@ -24,9 +24,10 @@ from curation_plugins.scaffolds.guide import GuideScaffold
 from curation_plugins.scaffolds.open import OpenScaffold
 from curation_plugins.scaffolds.references import ReferencesScaffold
 from curation_plugins.scaffolds.research import ResearchScaffold
+from curation_plugins.tasks.datacomp.task import DatacompTask
 from curation_plugins.tasks.llava.task import LlavaTask
 
-FAMILIES: Final[dict[str, Callable[[TaskConfig], Task]]] = {"llava": LlavaTask}
+FAMILIES: Final[dict[str, Callable[[TaskConfig], Task]]] = {"datacomp": DatacompTask, "llava": LlavaTask}
 """The code of a task, by the ``family`` that its ``task.yaml`` names."""
 
 

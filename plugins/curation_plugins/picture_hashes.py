@@ -1,4 +1,4 @@
-"""Near-copies of benchmark pictures, by a perceptual hash over decoded pixels, confirmed on a grey thumbnail.
+"""Near-copies of known pictures, by a perceptual hash over decoded pixels, confirmed on a grey thumbnail.
 
 Made for what happens to a picture on its way from one data set to another: other sizes, other compression, another
 file format, slightly other colours. Not found: crops, frames, mirrored or turned pictures, pictures drawn over.
@@ -7,17 +7,27 @@ file format, slightly other colours. Not found: crops, frames, mirrored or turne
 from __future__ import annotations
 
 import hashlib
+import io
+import itertools
+import tempfile
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from curation_plugins.errors import AssetsInvalid
-from curation_plugins.tasks.llava.images import UNREADABLE
+
+UNREADABLE: Final = (OSError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError)
+"""What Pillow's decoders raise over a file that is broken, no image, or says that it has more pixels than any has."""
+
+Picture = Path | bytes
+"""A picture's file, or what is in it."""
 
 SIDE = 32
 """Of the grey thumbnail, in pixels."""
@@ -36,6 +46,8 @@ SMALL = 64
 one font is alike); they count as copies only when all their pixels are equal."""
 CHUNK = 256
 """Pictures that are decoded, then compared, at a time."""
+_KNOWN_AT_ONCE = 2**15
+"""Known pictures that they are compared with at a time."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +56,14 @@ class Look:
 
     bits: NDArray[np.float32]
     """The hash, shape (64,), each -1 or 1."""
-    thumbnail: NDArray[np.float32]
-    """Shape (1024,), mean 0, length 1; all zeros for a flat picture."""
+    grey: NDArray[np.uint8]
+    """The thumbnail, shape (1024,)."""
     pixels: bytes = b""
     """Of a small picture: hash over its size and all its pixels."""
 
     @property
     def flat(self) -> bool:
-        return not self.thumbnail.any()
+        return float(self.grey.std()) < FLAT
 
     @property
     def hashed(self) -> bool:
@@ -61,17 +73,17 @@ class Look:
 
 @dataclass(frozen=True)
 class Near:
-    """A picture that looks like one of a benchmark's."""
+    """A known picture that another one looks like."""
 
     known: int
-    """Place of the benchmark's picture."""
+    """Its place."""
     distance: int
     """Differing bits of the hash, of 64."""
     correlation: float
     """Of the thumbnails; 1 where all pixels are equal."""
 
 
-def look(path: Path) -> Look:
+def look(picture: Picture) -> Look:
     """Decodes a picture once.
 
     The hash is the DCT hash of Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions (thesis,
@@ -82,7 +94,7 @@ def look(path: Path) -> Look:
         AssetsInvalid: the file is missing, truncated or no image.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture) as image:
             small = min(image.size) < SMALL
             if not small:
                 image.draft("L", (2 * SIDE, 2 * SIDE))  # lets a JPEG decoder skip what the thumbnail drops
@@ -90,23 +102,21 @@ def look(path: Path) -> Look:
             grey = colours.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
             pixels = _pixels(colours) if small else b""
     except UNREADABLE as error:
+        what = f"a picture of {len(picture)} bytes" if isinstance(picture, bytes) else str(picture)
         raise AssetsInvalid(
-            f"{path}: cannot be read as an image ({error})", hint="The file was changed or damaged; fetch it again."
+            f"{what}: cannot be read as an image ({error})", hint="The file was changed or damaged; fetch it again."
         ) from error
-    return _look(np.asarray(grey, dtype=np.float32), pixels)
+    return _look(np.asarray(grey), pixels)
 
 
 def _pixels(image: Image.Image) -> bytes:
     return hashlib.blake2b(repr(image.size).encode() + image.tobytes(), digest_size=16).digest()
 
 
-def _look(grey: NDArray[np.float32], pixels: bytes) -> Look:
-    frequencies = _DCT @ grey @ _DCT.T
+def _look(grey: NDArray[np.uint8], pixels: bytes) -> Look:
+    frequencies = _DCT @ grey.astype(np.float32) @ _DCT.T
     bits = np.where(frequencies > np.median(frequencies), 1, -1).astype(np.float32).ravel()
-    centred = (grey - grey.mean()).ravel()
-    spread = float(centred.std())
-    length = float(np.linalg.norm(centred))
-    return Look(bits, centred / length if spread >= FLAT else np.zeros_like(centred), pixels)
+    return Look(bits, grey.ravel(), pixels)
 
 
 def _dct_rows() -> NDArray[np.float32]:
@@ -118,45 +128,60 @@ def _dct_rows() -> NDArray[np.float32]:
 _DCT = _dct_rows()
 
 
+def correlation(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    """Of two thumbnails that are not flat."""
+    first, second = (grey.astype(np.float64) - grey.mean() for grey in (one, other))
+    return float(first @ second / (np.linalg.norm(first) * np.linalg.norm(second)))
+
+
 class PictureIndex:
-    """The benchmarks' pictures, to be compared with any number of others.
+    """Pictures to be compared with any number of others.
+
+    Of each, 256 bytes are held in memory; the thumbnails are in a file without a name.
 
     Args:
-        paths: one file a picture; equal ones may stand there twice.
+        pictures: equal ones may come twice.
+        lenient: leave out a picture that cannot be read, and count it.
 
     Raises:
         AssetsInvalid: a file is missing or no image.
     """
 
-    def __init__(self, paths: Sequence[Path], threads: int = 1) -> None:
-        looks: list[Look] = []
-        for found in _looks(paths, threads):
-            if isinstance(found, AssetsInvalid):
-                raise found
-            looks.append(found)
-        self._equal: dict[bytes, list[int]] = {}
-        for place, one in enumerate(looks):
-            if one.pixels and not one.flat:
-                self._equal.setdefault(one.pixels, []).append(place)
-        self._known = np.array([place for place, one in enumerate(looks) if one.hashed], dtype=np.int64)
-        kept = [looks[place] for place in self._known.tolist()]
-        self._bits = np.array([one.bits for one in kept], dtype=np.float32).reshape(-1, BITS)
-        self._thumbnails = np.array([one.thumbnail for one in kept], dtype=np.float32).reshape(-1, SIDE * SIDE)
+    def __init__(self, pictures: Iterable[Picture], threads: int = 1, *, lenient: bool = False) -> None:
         self._threads = threads
-        self.flat = sum(one.flat for one in looks)
+        self._equal: dict[bytes, list[int]] = {}
+        self._greys = tempfile.TemporaryFile()  # noqa: SIM115 -- lives as long as the index
+        self.flat = 0
         """How many show next to nothing and are left out."""
+        self.unreadable = 0
+        self.size = 0
+        """How many there were."""
+        known, bits = array("q"), array("f")
+        for one in _looks(pictures, threads):
+            place, self.size = self.size, self.size + 1
+            if isinstance(one, AssetsInvalid):
+                if not lenient:
+                    raise one
+                self.unreadable += 1
+            elif one.flat:
+                self.flat += 1
+            elif one.pixels:
+                self._equal.setdefault(one.pixels, []).append(place)
+            else:
+                known.append(place)
+                bits.frombytes(one.bits.tobytes())
+                self._greys.write(one.grey.tobytes())
+        self._known = np.array(known, dtype=np.int64)
+        self._bits = np.array(bits, dtype=np.float32).reshape(-1, BITS)
 
-    def compare(self, paths: Iterable[Path]) -> Iterator[tuple[Path, list[Near] | AssetsInvalid]]:
-        """Each picture with what it looks like, nearest first, or why it cannot be read; in order, `CHUNK` at a
-        time."""
+    def compare(self, pictures: Iterable[Picture]) -> Iterator[list[Near] | AssetsInvalid]:
+        """What each picture looks like, nearest first, or why it cannot be read; in order, `CHUNK` at a time."""
         with ThreadPoolExecutor(self._threads) as pool:
-            for chunk in _chunks(paths):
-                found = list(pool.map(_try_look, chunk))
-                yield from zip(chunk, self._near(found), strict=True)
+            for chunk in _chunks(pictures):
+                yield from self._near(list(pool.map(_try_look, chunk)))
 
     def _near(self, looks: Sequence[Look | AssetsInvalid]) -> list[list[Near] | AssetsInvalid]:
         out: list[list[Near] | AssetsInvalid] = []
-        kept: list[Look] = []
         places: list[int] = []
         for place, one in enumerate(looks):
             if isinstance(one, AssetsInvalid):
@@ -164,44 +189,47 @@ class PictureIndex:
                 continue
             out.append([Near(known, 0, 1.0) for known in self._equal.get(one.pixels, ())])
             if one.hashed:
-                kept.append(one)
                 places.append(place)
-        if not kept or not len(self._known):
-            return out
-        bits = np.array([one.bits for one in kept])
-        distances = (BITS - bits @ self._bits.T) / 2
-        for row, column in np.argwhere(distances <= HASH_DISTANCE).tolist():
-            correlation = float(kept[row].thumbnail @ self._thumbnails[column])
-            if correlation >= CORRELATION:
-                near = Near(int(self._known[column]), round(float(distances[row, column])), correlation)
-                found = out[places[row]]
-                assert isinstance(found, list)
-                found.append(near)
+        for place, near in self._hashed_near([(place, looks[place]) for place in places]):
+            found = out[place]
+            assert isinstance(found, list)
+            found.append(near)
         return [one if isinstance(one, AssetsInvalid) else sorted(one, key=_nearness) for one in out]
+
+    def _hashed_near(self, looks: Sequence[tuple[int, Look | AssetsInvalid]]) -> Iterator[tuple[int, Near]]:
+        kept = [(place, one) for place, one in looks if isinstance(one, Look)]
+        bits = np.array([one.bits for _, one in kept], dtype=np.float32).reshape(-1, BITS)
+        for start in range(0, len(self._known), _KNOWN_AT_ONCE):
+            distances = (BITS - bits @ self._bits[start : start + _KNOWN_AT_ONCE].T) / 2
+            for row, column in np.argwhere(distances <= HASH_DISTANCE).tolist():
+                place, one = kept[row]
+                alike = correlation(one.grey, self._grey(start + column))
+                if alike >= CORRELATION:
+                    yield place, Near(int(self._known[start + column]), round(float(distances[row, column])), alike)
+
+    def _grey(self, number: int) -> NDArray[np.uint8]:
+        self._greys.seek(number * SIDE * SIDE)
+        return np.frombuffer(self._greys.read(SIDE * SIDE), dtype=np.uint8)
+
+
+def _chunks(pictures: Iterable[Picture]) -> Iterator[list[Picture]]:
+    rest = iter(pictures)
+    while chunk := list(itertools.islice(rest, CHUNK)):
+        yield chunk
 
 
 def _nearness(near: Near) -> tuple[float, int]:
     return -near.correlation, near.distance
 
 
-def _chunks(paths: Iterable[Path]) -> Iterator[list[Path]]:
-    chunk: list[Path] = []
-    for path in paths:
-        chunk.append(path)
-        if len(chunk) == CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
-
-
-def _looks(paths: Sequence[Path], threads: int) -> list[Look | AssetsInvalid]:
+def _looks(pictures: Iterable[Picture], threads: int) -> Iterator[Look | AssetsInvalid]:
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(_try_look, paths))
+        for chunk in _chunks(pictures):
+            yield from pool.map(_try_look, chunk)
 
 
-def _try_look(path: Path) -> Look | AssetsInvalid:
+def _try_look(picture: Picture) -> Look | AssetsInvalid:
     try:
-        return look(path)
+        return look(picture)
     except AssetsInvalid as error:
         return error

@@ -33,9 +33,10 @@ def run(image: str, tmp_path: Path, run_id: str) -> Run:
     (tmp_path / "history" / "history.json").write_text("{}\n")
     runner = ContainerRunner(run_id, image, tmp_path / "pool", LIMITS)
 
-    def again(code: str, limit: float = 20.0) -> Ran:
+    def again(code: str, limit: float = 20.0, most: int = 1000) -> Ran:
         (tmp_path / "policy" / "policy.py").write_text(HEAD + code)
-        return runner.run(tmp_path / "policy", tmp_path / "history", ("--seed", "7"), limit, 1000)
+        told = ("--seed", "7")
+        return runner.run(tmp_path / "policy", tmp_path / "history", told, limit, most, tmp_path / "made")
 
     return again
 
@@ -62,7 +63,7 @@ write([3, 1])
 """
 
 
-def test_a_policy_sees_pool_history_and_itself_and_nothing_of_the_agents(run):
+def test_a_policy_sees_pool_history_and_itself_and_nothing_of_the_agents(run, tmp_path: Path):
     ran = run(LOOKS)
     assert ran.report.code == 0, ran.report.said
     seen = json.loads(ran.report.said)
@@ -72,7 +73,7 @@ def test_a_policy_sees_pool_history_and_itself_and_nothing_of_the_agents(run):
         "network": False, "written": [], "pool": ["rows.jsonl"], "history": ["history.json"],
         "policy": ["policy.py"],
     }  # fmt: skip
-    assert ran.output == b"3\n1\n"
+    assert (tmp_path / "made").read_bytes() == b"3\n1\n"
     assert ("policy.py", "write") in ran.report.functions
 
 
@@ -95,6 +96,12 @@ write([1])
     assert found == {"<module>", "write", "in_thread", "in_fork", "Kept", "Kept.method"}
 
 
+def test_a_large_selection_comes_out_whole(run, tmp_path: Path):
+    ran = run("open(given.out, 'wb').write(bytes(range(256)) * 2**14)\n", most=2**22)
+    assert (ran.report.output, ran.report.size) == ("whole", 2**22)
+    assert (tmp_path / "made").read_bytes() == bytes(range(256)) * 2**14
+
+
 def test_a_fork_bomb_ends_with_its_container(run):
     ran = run("write([1])\nwhile True:\n  try: os.fork()\n  except OSError: pass\n", limit=2)
     assert ran.report is None or ran.report.late
@@ -115,7 +122,7 @@ if os.fork() == 0:
     assert ran.report.output == "whole"
 
 
-def test_a_policy_that_writes_a_report_to_the_containers_output_is_not_believed(run):
+def test_a_policy_that_writes_a_report_to_the_containers_output_is_not_believed(run, tmp_path: Path):
     """The init process is not ours: its output can be opened by anything in the container."""
     code = """
 import json
@@ -132,7 +139,7 @@ for pid in (1, os.getppid()):
 write([1, 2])
 """
     ran = run(code)
-    assert ran.output == b"1\n2\n"
+    assert (tmp_path / "made").read_bytes() == b"1\n2\n"
     assert ("policy.py", "never") not in ran.report.functions
 
 

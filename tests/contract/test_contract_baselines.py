@@ -70,6 +70,6 @@ def test_it_selects_on_llava_tiny_and_again_from_its_manifest(method: Method, fo
     assert len(lines) > COUNT // 2
     again = Pool(pool, out / "signals")
     rows = run(method, again, told["count"], told["seed"], told["parameters"])
-    text = written(method, again, rows, told["seed"])
-    made = manifest(method, pool, out / "signals", told["count"], told["seed"], told["parameters"], text)
+    data = written(method, again, rows, told["seed"])
+    made = manifest(method, again, out / "signals", told["count"], told["seed"], told["parameters"], rows, data)
     assert differences(told, json.loads(json.dumps(made))) == []

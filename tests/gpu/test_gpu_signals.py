@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from curation_plugins.tasks.llava import hardware
+from curation_plugins.tasks import hardware
 from curation_plugins.tasks.llava.signals import Signaller
 from small_models import NAMES, make_assets
 

@@ -24,8 +24,10 @@ HEAVY: Final = {
     "torch": ("curation_plugins.tasks.",),
     "transformers": ("curation_plugins.tasks.",),
     "peft": ("curation_plugins.tasks.",),
+    "open_clip": ("curation_plugins.tasks.",),
+    "torchvision": ("curation_plugins.tasks.",),
     "sklearn": ("curation_plugins.tasks.",),
-    "pyarrow": ("curation_plugins.tasks.",),
+    "pyarrow": ("curation_plugins.tasks.", "curation_plugins.uids.parquet_child"),
     "matplotlib": ("curation_harness.report.figures",),
 }
 """Library → where it may be imported (a module, or modules that begin so)."""
@@ -149,7 +151,8 @@ def test_test_files_have_names_of_their_own() -> None:
 
 
 def test_importing_prints_and_makes_nothing() -> None:
-    """Only definitions and constants at the top of a module: no call statement stands there by itself."""
+    """Only definitions and constants at the top of a module: no call statement stands there by itself, but for the
+    one that makes torchvision importable, which has to come before anything that imports it."""
     wrong = [
         f"{name}:{node.lineno}"
         for name, path in ALL.items()
@@ -157,6 +160,6 @@ def test_importing_prints_and_makes_nothing() -> None:
         for node in ast.parse(path.read_text(encoding="utf-8")).body
         if isinstance(node, ast.Expr)
         and isinstance(node.value, ast.Call)
-        and ast.unparse(node.value.func) not in {"_Loader.add_constructor"}
+        and ast.unparse(node.value.func) not in {"_Loader.add_constructor", "torchvision_cpu.install"}
     ]
     assert wrong == []

@@ -22,15 +22,16 @@ class LocalPolicies:
     broken: bool = False
     runs: int = 0
 
-    def run(self, policy: Path, history: Path, arguments: Sequence[str], limit: float, most: int) -> Ran:
+    def run(self, policy: Path, history: Path, arguments: Sequence[str], limit: float, most: int, out: Path) -> Ran:
         self.runs += 1
         if self.broken:
             raise ReproductionFailed("the engine is gone")
         with tempfile.TemporaryDirectory() as scratch:
-            out = str(Path(scratch, "selection.txt"))
-            told = ["--pool", str(self.pool), "--history", str(history), *arguments, "--out", out]
-            watch = ["--policy", str(policy), "--out", out, "--limit", str(limit), "--most", str(most)]
+            made = str(Path(scratch, "selection.txt"))
+            told = ["--pool", str(self.pool), "--history", str(history), *arguments, "--out", made]
+            watch = ["--policy", str(policy), "--out", made, "--limit", str(limit), "--most", str(most)]
             command = [sys.executable, "-I", str(TRACE), *watch, "--", *told]
             done = subprocess.run(command, capture_output=True, check=False)
-        found = frame.read(done.stdout, most) if done.returncode == 0 else None
-        return Ran(report=None) if found is None else Ran(report=found[0], output=found[1])
+            with frame.Tail(most, Path(scratch)) as tail:
+                tail.add(done.stdout)
+                return Ran(report=frame.read(tail, most, out) if done.returncode == 0 else None)

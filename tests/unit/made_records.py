@@ -32,6 +32,7 @@ from curation_harness.record.models import (
     Timings,
     Truth,
 )
+from curation_harness.record.scheme import Scheme
 from curation_harness.record.store import RunRecord
 from curation_harness.record.sums import Half, Halves, pack, shorten
 from curation_harness.record.tallies import tally
@@ -227,7 +228,7 @@ def write_attempt(
         policy=tuple(PolicyFile(path=name, blob=DIGEST) for name in files),
         accepted=TIME,
     )
-    record.write_submission(submission, chosen.canonical(), paths)
+    record.write_submission(submission, chosen, paths)
     record.events.append("accepted", n=n, digest=submission.digest, rows=submission.rows)
     return submission
 
@@ -287,7 +288,7 @@ def write_headline(record: RunRecord, attempt: int, level: float) -> Headline:
         folder = record.folder / "headline" / f"attempt-{attempt:03d}" / f"seed-{k}"
         write_items(folder, "public", made_items(level, 7000 + seed, "public"))
         write_items(folder, "sealed", made_items(level - 0.02, 8000 + seed, "sealed"))
-    headline = compose(record, attempt, seeds)
+    headline = compose(record, attempt, seeds, Scheme(BENCHMARKS))
     record.write_headline(headline)
     return headline
 

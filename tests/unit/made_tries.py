@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from curation_harness.diagnostics.tries import Outcome, RunView, Spent, Try, claims, read_code, read_documents
+import numpy as np
+
+from curation_harness.diagnostics.handed_in import Spent
+from curation_harness.diagnostics.tries import Outcome, RunView, Try, claims, read_code, read_documents
 
 HEAD = """
 import argparse
@@ -147,7 +151,7 @@ class TryMaker:
             documents=read_documents(paths),
             note=note,
             claims=claims(paths),
-            rows=frozenset(rows if rows is not None else range(100 * place, 100 * place + 100)),
+            rows=array("q", rows if rows is not None else range(100 * place, 100 * place + 100)),
             mean=mean if outcome == "scored" else None,
             stderr=0.01 if outcome == "scored" else None,
             by_benchmark=dict(benchmarks or {}) if outcome == "scored" else {},
@@ -161,6 +165,8 @@ class TryMaker:
         return made
 
     def view(self, *, floor: float | None = 0.02, sources: Sequence[str] = (), run_id: str = "run-1") -> RunView:
+        accepted = [one.outcome == "scored" for one in self.tries if one.n is not None]
+        scored = itertools.accumulate(accepted)
         return RunView(
             run_id=run_id,
             task="made-tiny",
@@ -169,9 +175,9 @@ class TryMaker:
             scaffold="open",
             status="scored",
             tries=tuple(self.tries),
-            sources=sources,
+            sources=np.array(sources, str),
             pool_rows=len(sources) or None,
             noise_floor=floor,
-            expected_maximum=tuple(0.5 + 0.01 * k for k in range(sum(t.outcome == "scored" for t in self.tries))),
+            expected_maximum=tuple(0.5 + 0.01 * (max(1, k) - 1) for k in scored),
             random_draws=8,
         )

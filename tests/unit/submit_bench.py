@@ -91,6 +91,7 @@ class BenchHandler:
             kind="rows",
             rows_max=50,
             pool_rows=100,
+            max_bytes=2**20,
             iterations=2,
             benchmarks=("digits", "words"),
             signals=(SignalInfo(name="loss", description="how hard a row is", unit="nats"),),

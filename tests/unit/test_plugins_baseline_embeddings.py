@@ -13,7 +13,7 @@ import pytest
 
 from curation_plugins.agents.baseline import BaselineOptions
 from curation_plugins.agents.programs.baseline import choose
-from curation_plugins.agents.programs.baseline.plan import FIRST_CHOICE, METHODS
+from curation_plugins.agents.programs.baseline.plan import EVERY, FIRST_CHOICE, FIRST_OF_PAIRS, METHODS
 from curation_plugins.agents.programs.baseline.selection import (
     clusters,
     coincide,
@@ -74,12 +74,14 @@ def test_every_method_keeps_to_its_budget_and_to_the_rows_that_may_be_chosen(met
 
 
 def test_every_method_says_what_it_is_and_can_be_named() -> None:
-    names = [method.name for method in METHODS]
-    assert sorted(names) == sorted(FIRST_CHOICE)
+    assert sorted(method.name for method in METHODS) == sorted(FIRST_CHOICE)
+    names = [method.name for method in EVERY]
+    assert sorted(names) == sorted(FIRST_OF_PAIRS)
     literal = get_args(BaselineOptions.model_fields["method"].annotation)[0]
     assert sorted(get_args(literal)) == sorted(names)
-    assert {method.name for method in METHODS if method.target} == {"dsir", "icons", "ards"}
-    assert all(method.citation and method.summary for method in METHODS)
+    looking = {"dsir", "icons", "ards", "text-based", "image-based", "image-and-clip"}
+    assert {method.name for method in EVERY if method.target} == looking
+    assert all(method.citation and method.summary for method in EVERY)
 
 
 def test_length_top_counts_the_answers_not_the_questions(tmp_path: Path) -> None:
@@ -251,11 +253,11 @@ def test_what_a_method_lacks_is_named_and_nothing_is_written(whole: Path, capsys
     assert not (whole / "out").exists()
     absent = whole / "nonexist"
     assert choose.main(["random", "--pool", str(absent), "--count", "9", "--out", str(whole / "out")]) == 1
-    assert f"there is no rows.jsonl in {absent}" in capsys.readouterr().err
+    assert f"there is no rows.jsonl and no metadata in {absent}" in capsys.readouterr().err
     absent.mkdir()
     (absent / "rows.jsonl").touch()
     assert choose.main(["random", "--pool", str(absent), "--count", "9", "--out", str(whole / "out")]) == 1
-    assert "rows.jsonl holds no rows" in capsys.readouterr().err
+    assert f"{absent} holds no rows" in capsys.readouterr().err
     assert not (whole / "out").exists()
     (whole / "pool" / "excluded.json").write_text(json.dumps(list(range(ROWS))))
     assert choose.main(["random", "--pool", str(whole / "pool"), "--count", "9", "--out", str(whole / "out")]) == 1

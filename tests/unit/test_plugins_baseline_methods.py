@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from curation_plugins.agents.programs.baseline.plan import FIRST_CHOICE, METHODS, spread, steps
+from curation_plugins.agents.programs.baseline.plan import (
+    EVERY,
+    FIRST_CHOICE,
+    FIRST_OF_PAIRS,
+    METHODS,
+    methods_for,
+    spread,
+    steps,
+)
 from curation_plugins.agents.programs.baseline.selection import (
     combined,
     k_center,
@@ -236,7 +244,7 @@ def test_few_iterations_still_get_the_combined_method_and_the_control_first(
 def test_the_docs_tell_every_method_its_source_and_the_order_of_choice() -> None:
     text = (Path(__file__).parents[2] / "docs" / "baselines.md").read_text()
     places = []
-    for method in METHODS:
+    for method in EVERY:
         row = next(line for line in text.splitlines() if line.startswith(f"| `{method.name}` |"))
         places.append(text.index(row))
         for paper in re.findall(r"arXiv:\d+\.\d+", method.citation):
@@ -248,5 +256,8 @@ def test_the_docs_tell_every_method_its_source_and_the_order_of_choice() -> None
     assert places == sorted(places)
     told = " ".join(text.split())
     assert ", ".join(f"`{name}`" for name in FIRST_CHOICE) in told
+    assert ", ".join(f"`{name}`" for name in FIRST_OF_PAIRS) in told
+    eight = [method.name for method in spread(methods_for(True), 8, FIRST_OF_PAIRS)]
+    assert f"eight iterations are: {', '.join(eight)}" in told
     four = [method.name for method in spread(METHODS, 4)]
     assert f"four iterations are: {', '.join(four)}" in told

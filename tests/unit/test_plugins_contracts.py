@@ -141,7 +141,7 @@ class MissingBenchmark(ProbeTask):
         (WrongCard, "shows row 0"),
         (TornGroups, "items of one group are in both splits"),
         (SharedItems, "items are in both splits"),
-        (MissingBenchmark, "scores ['plain']; config.benchmarks says"),
+        (MissingBenchmark, "scores ['plain']; it must score"),
     ],
 )
 def test_faulty_task_is_found_out(tmp_path: Path, kind: type[ProbeTask], says: str) -> None:

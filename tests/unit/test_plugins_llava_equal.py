@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from curation_plugins.tasks.hardware import set_determinism
 from curation_plugins.tasks.llava import checkpoint
 from curation_plugins.tasks.llava.encode import collate
 from curation_plugins.tasks.llava.fit import fit
@@ -17,7 +18,7 @@ from curation_plugins.tasks.llava.forward import answer_logits
 from curation_plugins.tasks.llava.recipe import Recipe
 from curation_plugins.tasks.llava.train import PoolState
 from curation_plugins.tasks.llava.train_cards import train_on_cards
-from curation_plugins.tasks.llava.tuning import set_determinism, tune
+from curation_plugins.tasks.llava.tuning import tune
 from curation_plugins.tasks.llava.vision import FeatureStore, Opener
 from plain_loop import plain_losses
 from small_models import NAMES, make_assets

@@ -20,10 +20,11 @@ from curation_plugins.jobs import TrainResult
 from curation_plugins.selection import of_rows
 from curation_plugins.tasks.llava import checkpoint
 from curation_plugins.tasks.llava.recipe import read_recipe
-from curation_plugins.tasks.llava.recipes.named import named_recipes
+from curation_plugins.tasks.llava.recipes import FOLDER
 from curation_plugins.tasks.llava.task import LlavaTask
 from curation_plugins.tasks.llava.train import Trainer
 from curation_plugins.tasks.llava.tuning import tune
+from curation_plugins.tasks.named_recipes import named_recipes
 from small_models import make, make_assets
 
 QUICK = {"steps": 2, "batch": 4, "lr": 1e-3, "max_tokens": 512}
@@ -32,7 +33,7 @@ QUICK = {"steps": 2, "batch": 4, "lr": 1e-3, "max_tokens": 512}
 # --- as data ---
 
 
-@pytest.mark.parametrize("name", named_recipes())
+@pytest.mark.parametrize("name", named_recipes(FOLDER))
 def test_every_named_recipe_is_whole(name: str) -> None:
     recipe = read_recipe({"extends": name})
     assert recipe.name == name
@@ -44,7 +45,7 @@ def test_every_named_recipe_is_whole(name: str) -> None:
 
 def test_every_named_recipe_is_in_the_docs() -> None:
     text = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="utf-8")
-    assert [name for name in named_recipes() if f"| `{name}` |" not in text] == []
+    assert [name for name in named_recipes(FOLDER) if f"| `{name}` |" not in text] == []
 
 
 def test_the_published_full_fine_tune() -> None:
@@ -99,7 +100,7 @@ def test_wrong_recipes_are_named(values: dict[str, Any], named: str) -> None:
         read_recipe(values)
 
 
-@pytest.mark.parametrize("name", [name for name in named_recipes() if name.startswith("llava-1.5")])
+@pytest.mark.parametrize("name", [name for name in named_recipes(FOLDER) if name.startswith("llava-1.5")])
 def test_another_named_recipe_is_chosen_for_a_run(name: str) -> None:
     """As docs/recipes.md has it; what goes on top of it may stand before it."""
     task = LlavaTask(load(paths.TASKS / "llava" / "task.yaml"))

@@ -18,6 +18,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from curation_plugins.errors import AssetsInvalid, ConfigInvalid
 from curation_plugins.jobs import EvaluateResult, ItemResult, TrainResult
+from curation_plugins.making import EPOCH
 from curation_plugins.selection import of_rows
 from curation_plugins.tasks.llava import checkpoint, layout
 from curation_plugins.tasks.llava.encode import Encoded, Encoder, collate
@@ -30,7 +31,6 @@ from curation_plugins.tasks.llava.rows import Row, RowFile
 from curation_plugins.tasks.llava.shipping import write_measured
 from curation_plugins.tasks.llava.signals import Signaller, gradients
 from curation_plugins.tasks.llava.sketches import signs
-from curation_plugins.tasks.llava.tiny.pool import EPOCH
 from curation_plugins.tasks.llava.train import PoolState, Trainer
 from curation_plugins.tasks.llava.vision import load_pixels
 from llava_micro import RECIPE, ROWS, micro_task

@@ -49,6 +49,11 @@ def test_same_rows_are_the_same_submission_however_written(tmp_path: Path, data:
     assert read(tmp_path, data).digest() == of_rows([1, 2, 3]).digest()
 
 
+def test_the_frozen_bytes_are_what_they_always_were(tmp_path: Path) -> None:
+    chosen = read(tmp_path, b'{"row": 7, "weight": 2}\n2\n', WEIGHTED)
+    assert chosen.canonical() == b'{"row":2,"weight":1.0}\n{"row":7,"weight":2.0}\n'
+
+
 def test_canonical_form_reads_back(tmp_path: Path) -> None:
     chosen = read(tmp_path, b'{"row": 7, "weight": 0.1}\n{"row": 2, "weight": 1000}\n', WEIGHTED)
     frozen = tmp_path / "frozen"
@@ -131,7 +136,7 @@ def test_long_values_are_not_repeated_in_messages(tmp_path: Path) -> None:
 
 
 def test_every_line_is_bounded(tmp_path: Path) -> None:
-    assert read(tmp_path, b"1" + b" " * (MAX_LINE - 2) + b"\n").rows == (1,)
+    assert read(tmp_path, b"1" + b" " * (MAX_LINE - 2) + b"\n") == of_rows([1])
 
 
 within = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -20,13 +20,15 @@ class BaselineOptions(AgentOptions):
         Literal[
             "random", "source-balanced", "length-top", "similarity-top", "similarity-band", "loss-top", "el2n-top",
             "loss-band", "near-duplicates", "semdedup", "k-center", "d2", "typiclust", "coincide", "dsir", "icons",
-            "ards", "template-rewrite", "combined",
+            "ards", "template-rewrite", "combined", "no-filter", "english", "basic", "clip-b32", "clip-l14",
+            "clip-band", "clip-threshold", "laion2b", "text-based", "image-based", "tmars", "neg-clip-loss",
+            "random-fraction", "intersection", "image-and-clip",
         ]
         | None
     ) = None  # fmt: skip
     """One method of docs/baselines.md, with a new seed in every iteration; left out, one method after another."""
     extra: Path | None = None
-    """Folder with what a method needs beside the pool: released lists as tables, ``target.txt``."""
+    """Folder with what a method needs beside the pool: lists and labels as tables, ``target.txt`` and its like."""
 
 
 class BaselineAgent(Agent):

@@ -11,7 +11,7 @@ def pool(assets: Path) -> Path:
 
 
 def metadata(assets: Path) -> Path:
-    """DataComp's metadata: ``*.parquet``, and beside each, where features were fetched, an ``.npz`` of the same stem."""
+    """DataComp's metadata: ``*.parquet``, and beside each, where there are features, an ``.npz`` of the same stem."""
     return pool(assets) / "metadata"
 
 
@@ -26,7 +26,7 @@ def unreachable(assets: Path) -> Path:
 
 
 def shards(assets: Path) -> Path:
-    """The pairs: webdataset tars as img2dataset wrote them. A link into the pool folder, or to a folder of the user's."""
+    """The pairs: webdataset tars as img2dataset wrote them. A link into the pool, or to a folder of the user's."""
     return assets / "shards"
 
 
@@ -63,3 +63,8 @@ def audit(assets: Path) -> Path:
 def truth(assets: Path) -> Path:
     """Planted truth of made pools: boolean array of shape (rows,); never shown."""
     return assets / "truth.npy"
+
+
+def kinds(assets: Path) -> Path:
+    """What each pair of a made pool is: names, shape (rows,); never shown."""
+    return assets / "kinds.npy"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import jinja2
-
-from curation_plugins import paths
+from curation_plugins import briefs
 from curation_plugins.config import TaskConfig
 from curation_plugins.tasks.llava.recipe import Recipe
 from curation_plugins.tasks.llava.settings import AssetSettings
@@ -16,14 +14,12 @@ FAMILY = "llava"
 
 def write_brief(config: TaskConfig, settings: AssetSettings, recipe: Recipe) -> str:
     """Markdown: the task's own ``brief.md``, or the family's."""
-    own = paths.TASKS / config.name / "brief.md"
-    path = own if own.exists() else paths.TASKS / FAMILY / "brief.md"
-    text = path.read_text(encoding="utf-8")
     if not isinstance(settings, FetchedSettings):
-        return text
-    template = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True).from_string(text)
+        return briefs.render(config.name, FAMILY)
     pool = settings.pool_entry()
-    return template.render(
+    return briefs.render(
+        config.name,
+        FAMILY,
         model=settings.model if isinstance(settings.model, str) else settings.model.repo,
         family=settings.model_entry().family,
         pool=pool.title,

@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, CLIPModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from curation_plugins.errors import AssetsInvalid
-from curation_plugins.tasks.llava import hardware
+from curation_plugins.tasks import hardware
 from curation_plugins.tasks.llava.images import open_rgb
 from curation_plugins.tasks.llava.rows import Row
 

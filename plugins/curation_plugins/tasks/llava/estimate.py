@@ -8,11 +8,12 @@ from typing import Final
 from curation_plugins.api import Needs, SmallerNeeds
 from curation_plugins.config import TaskConfig
 from curation_plugins.tasks.llava.recipe import Recipe, read_recipe
-from curation_plugins.tasks.llava.recipes.named import named_recipes
+from curation_plugins.tasks.llava.recipes import FOLDER
 from curation_plugins.tasks.llava.settings import AssetSettings
 from curation_plugins.tasks.llava.sources.registry import ModelEntry
 from curation_plugins.tasks.llava.sources.settings import FetchedSettings
 from curation_plugins.tasks.llava.tiny.settings import TinySettings
+from curation_plugins.tasks.named_recipes import named_recipes
 
 TEXT_TOKENS: Final = 183
 """Mean tokens of a row's text: 10,000 rows of LLaVA-665K were 7.59 million tokens at 576 an image (one public
@@ -83,7 +84,7 @@ def _smaller(model: ModelEntry, recipe: Recipe) -> tuple[SmallerNeeds, ...]:
     """The named recipes of the model's family that fit a card of 80 GB and take less of it than this one. They are
     other recipes: scores under them compare with each other only."""
     out = []
-    for name in named_recipes():
+    for name in named_recipes(FOLDER):
         other = read_recipe({"extends": name})
         memory = device_bytes(model, other)
         if other.family == recipe.family and memory < device_bytes(model, recipe) and memory <= SMALLER_CARD:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from curation_plugins.tasks.hardware import set_determinism
 from curation_plugins.tasks.llava.batching import batches
 from curation_plugins.tasks.llava.cards import Group
 from curation_plugins.tasks.llava.encode import BLANK, Batch, Encoded, collate
@@ -18,7 +19,7 @@ from curation_plugins.tasks.llava.families.known import family_of
 from curation_plugins.tasks.llava.forward import answer_logits, on_device
 from curation_plugins.tasks.llava.optimiser import Average, make_optimiser, warmup_cosine
 from curation_plugins.tasks.llava.recipe import Recipe
-from curation_plugins.tasks.llava.tuning import Tuned, set_determinism, tune
+from curation_plugins.tasks.llava.tuning import Tuned, tune
 
 Features = Callable[[Sequence[str]], Seen | None]
 """Images of rows, for a forward pass; none for no images."""

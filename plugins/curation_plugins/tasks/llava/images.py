@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from curation_plugins.errors import AssetsInvalid
-
-UNREADABLE: Final = (OSError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError)
-"""What Pillow's decoders raise over a file that is broken, no image, or says that it has more pixels than any has."""
+from curation_plugins.picture_hashes import UNREADABLE
 
 
 def open_rgb(path: Path) -> Image.Image:

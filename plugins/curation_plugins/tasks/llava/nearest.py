@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from curation_plugins.tasks.llava import hardware, layout
+from curation_plugins.tasks import hardware
+from curation_plugins.tasks.llava import layout
 
 COUNT = 10
 """Neighbours a row."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from curation_plugins.errors import ConfigInvalid
-from curation_plugins.tasks.llava.recipes.named import values_of
+from curation_plugins.tasks.llava.recipes import FOLDER
+from curation_plugins.tasks.named_recipes import read_named
 
 FamilyName = Literal["llava-1.5", "qwen2-vl", "qwen2.5-vl", "smolvlm"]
 
@@ -136,26 +136,7 @@ def read_recipe(values: Mapping[str, Any]) -> Recipe:
     Raises:
         ConfigInvalid: naming the first wrong key.
     """
-    given = dict(values)
-    wanted = given.pop("extends", None)
-    if wanted is not None:
-        if given.get("name", wanted) != wanted:
-            raise ConfigInvalid(
-                f"recipe.extends: these values were resolved from {given['name']!r} already and cannot be put on"
-                f" top of {wanted!r}",
-                hint="Start from the task's own file, not from a resolved one.",
-            )
-        base = values_of(wanted)
-        lora = {**base.get("lora", {}), **given.get("lora", {})}
-        given = {**base, **_other_length(base, given), **({"lora": lora} if lora else {}), "name": wanted}
-    try:
-        return Recipe.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in ("recipe", *first["loc"]))
-        raise ConfigInvalid(
-            f"{where}: {first['msg']}", hint="The keys of a recipe are listed in docs/tasks.md."
-        ) from None
+    return read_named(Recipe, FOLDER, values, _other_length)
 
 
 def _other_length(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

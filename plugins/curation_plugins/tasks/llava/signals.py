@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from curation_plugins.tasks.llava import checkpoint, hardware, layout
+from curation_plugins.tasks import hardware
+from curation_plugins.tasks.llava import checkpoint, layout
 from curation_plugins.tasks.llava.clip import Clip
 from curation_plugins.tasks.llava.encode import Encoded, collate
 from curation_plugins.tasks.llava.families.family import Seen

@@ -13,13 +13,15 @@ import torch
 
 from curation_plugins.errors import AssetsInvalid
 from curation_plugins.selection import read_canonical
-from curation_plugins.tasks.llava import checkpoint, hardware, layout
+from curation_plugins.tasks import hardware
+from curation_plugins.tasks.card_processes import describe
+from curation_plugins.tasks.hardware import set_determinism
+from curation_plugins.tasks.llava import checkpoint, layout
 from curation_plugins.tasks.llava.encode import Encoded, Encoder
 from curation_plugins.tasks.llava.fit import Fitted, fit
 from curation_plugins.tasks.llava.recipe import Recipe, read_recipe
 from curation_plugins.tasks.llava.rows import RowFile
 from curation_plugins.tasks.llava.train_cards import train_on_cards
-from curation_plugins.tasks.llava.tuning import set_determinism
 from curation_plugins.tasks.llava.vision import FeatureStore, Opener, image_size
 
 Progress = Callable[[str, float], None]
@@ -27,6 +29,9 @@ Progress = Callable[[str, float], None]
 KEPT_BYTES = 2**30
 """A base model of no more than this is kept and copied for each job; a larger one is read from disk each time."""
 
+
+PACKAGES = ("transformers", "peft", "bitsandbytes", "liger-kernel", "flash-attn")
+"""Whose versions a result can depend on."""
 
 KEPT_ROWS = 100_000
 """Encodings that stay loaded: those of a few selections, not of a whole pool."""
@@ -134,16 +139,16 @@ class Trainer:
         progress("loading the pool", 0.0)
         state = self._cache.get(Path(job["assets"]), recipe)
         selection = read_canonical(Path(job["selection"]))
-        rows = state.encoded(selection.rows)
+        rows, weights = state.encoded(tuple(selection.rows)), tuple(selection.weights)
         progress("opening every image", 0.0)
         state.features.check(row.image for row in rows if row.image is not None)
         progress("loading the base model", 0.0)
         hardware.start_measuring()
         out = Path(job["out"]) / "model"
         if recipe.cards > 1:
-            fitted = train_on_cards(state.assets, rows, selection.weights, recipe, int(job["seed"]), out, progress)
+            fitted = train_on_cards(state.assets, rows, weights, recipe, int(job["seed"]), out, progress)
         else:
-            fitted = self._train_here(state, rows, selection.weights, int(job["seed"]), out, progress)
+            fitted = self._train_here(state, rows, weights, int(job["seed"]), out, progress)
         return {
             "model": out.name,
             "steps": fitted.steps,
@@ -153,9 +158,9 @@ class Trainer:
                 "fully_masked_rows": fitted.fully_masked_rows,
                 "truncated_rows": fitted.truncated_rows,
                 "supervised_tokens": fitted.supervised_tokens,
-                **hardware.counts(recipe),
+                **_counts(recipe),
             },
-            "about": hardware.about(recipe, state.device),
+            "about": hardware.about(state.device, recipe.name, recipe.precision, PACKAGES),
         }
 
     def _train_here(
@@ -167,12 +172,9 @@ class Trainer:
         out: Path,
         progress: Progress,
     ) -> Fitted:
-        def report(step: int, steps: int, loss: float) -> None:
-            progress(f"step {step} of {steps}, loss {loss:.3f}", step / steps)
-
         model = state.fresh()
         try:
-            fitted = fit(model, rows, weights, state.features, state.recipe, seed, state.pad_id, report)
+            fitted = fit(model, rows, weights, state.features, state.recipe, seed, state.pad_id, describe(progress))
             checkpoint.save(out, model.to(getattr(torch, state.recipe.saved)), state.processor)
             return fitted
         finally:
@@ -180,3 +182,14 @@ class Trainer:
             del model
             gc.collect()
             hardware.release()
+
+
+def _counts(recipe: Recipe) -> dict[str, float]:
+    """Numbers for the record."""
+    return {
+        "threads": recipe.threads,
+        "image_workers": recipe.image_workers,
+        "cards": recipe.cards,
+        "micro_batch": recipe.rows_a_pass,
+        **(hardware.peak_memory() if recipe.cards == 1 else {}),
+    }

@@ -31,15 +31,6 @@ class Tuned:
             self.adapters.merge_and_unload()
 
 
-def set_determinism(threads: int, seed: int, *, deterministic: bool = True) -> None:
-    """Seeds torch on every device, and fixes everything that torch lets one fix, for this process."""
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(deterministic)
-    # Writing NaN into fresh memory is a guard against bugs; equal results do not need it.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    torch.manual_seed(seed)
-
-
 def tune(model: Any, recipe: Recipe) -> Tuned:
     """Freezes, adds adapters, sets precision and kernels.
 

@@ -12,12 +12,13 @@ import torch
 from PIL import Image
 
 from curation_plugins.errors import AssetsInvalid
+from curation_plugins.picture_hashes import UNREADABLE
 from curation_plugins.tasks.llava.encode import BLANK
 from curation_plugins.tasks.llava.families.family import Seen, Size
 from curation_plugins.tasks.llava.families.known import family_of
 from curation_plugins.tasks.llava.families.llava15 import Llava15
 from curation_plugins.tasks.llava.families.processor import Processor
-from curation_plugins.tasks.llava.images import UNREADABLE, open_rgb
+from curation_plugins.tasks.llava.images import open_rgb
 
 CHUNK = 128
 """Images a forward pass of the tower."""

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from .curate import Curate, CurateFailed
 from .journal import Journal
-from .plan import METHODS
-from .session import PoolUnreadable, Session, say
+from .plan import EVERY
+from .selection.pair_files import PoolUnreadable
+from .session import Session, say
 
 
 def main() -> int:
@@ -18,7 +19,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="baseline", description="one selection method per iteration")
     parser.add_argument(
         "--only",
-        choices=[method.name for method in METHODS],
+        choices=[method.name for method in EVERY],
         help="repeat this method with new seeds",
     )
     parser.add_argument("--extra", type=Path, help="folder with further tables: lists, target texts, signals")

@@ -2,9 +2,9 @@
 
     python -m curation_plugins.agents.programs.baseline.choose semdedup --pool POOL --count 10000 --out FOLDER
 
-In it: ``rows.txt`` (``records.jsonl`` of a method that rewrites), ``policy.py`` with all it needs, and
-``manifest.json``. ``python FOLDER/policy.py --pool POOL --out again.txt --like FOLDER/manifest.json`` makes the same
-again, and fails if anything differs.
+In it: ``rows.txt`` (``records.jsonl`` of a method that rewrites, ``uids.npy`` of pairs), ``policy.py`` with
+all it needs, and ``manifest.json``. ``python FOLDER/policy.py --pool POOL --out again --like FOLDER/manifest.json``
+makes the same again, and fails if anything differs.
 """
 
 from __future__ import annotations
@@ -16,24 +16,28 @@ import sys
 from pathlib import Path
 
 from . import policy
-from .plan import METHODS, Step
+from .plan import EVERY, Step
 from .selection.method import Method
-from .selection.pool import ROWS, Pool
+from .selection.pair_files import METADATA, PoolUnreadable
+from .selection.pool import Pool
+from .selection.rows_file import ROWS
 from .selection.standalone import MANIFEST
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0, or 1 where the pool lacks what the method needs."""
     parser = argparse.ArgumentParser(prog="choose", description="make a selection by a published method")
-    parser.add_argument("method", choices=[method.name for method in METHODS])
-    parser.add_argument("--pool", type=Path, required=True, help="folder with rows.jsonl and signals")
+    parser.add_argument("method", choices=[method.name for method in EVERY])
+    parser.add_argument(
+        "--pool", type=Path, required=True, help="folder with rows.jsonl and signals, or with DataComp's metadata"
+    )
     parser.add_argument("--count", type=int, required=True, help="rows to select, at most")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=NUMBER", help="a parameter of the method")
-    parser.add_argument("--extra", type=Path, help="folder with further tables: lists, target.txt, signals")
+    parser.add_argument("--extra", type=Path, help="folder with further tables and files: lists, labels, target.txt")
     parser.add_argument("--out", type=Path, required=True, help="folder to make")
     options = parser.parse_args(arguments)
-    method = next(method for method in METHODS if method.name == options.method)
+    method = next(method for method in EVERY if method.name == options.method)
     if options.count < 1:
         parser.error("--count: at least 1")
     if options.out.exists():
@@ -59,22 +63,23 @@ def make(
         LookupError: there is no pool, or it lacks what the method needs.
         PolicyFailed: the method could not be carried out.
     """
-    every = Pool(pool, *([] if extra is None else [extra]))
+    try:
+        every = Pool(pool, *([] if extra is None else [extra]))
+    except PoolUnreadable as error:
+        raise LookupError(str(error)) from None
     if every.size == 0:
-        empty = (pool / ROWS).exists()
-        raise LookupError(f"{pool / ROWS} holds no rows" if empty else f"there is no {ROWS} in {pool}")
+        empty = (pool / ROWS).exists() or every.is_pairs
+        raise LookupError(f"{pool} holds no rows" if empty else f"there is no {ROWS} and no {METADATA} in {pool}")
+    if every.is_pairs and method.rewrite is not None:
+        raise LookupError("it hands in records, and the pool is one of image-text pairs")
     missing = [need for need in method.needs if not every.has(need)]
     if missing:
         raise LookupError(f"the pool has no {' and no '.join(missing)} (see docs/baselines.md)")
-    own = Pool(pool).names
-    names = {need: every.column_name(need) for need in method.needs}
-    columns = {name: every.column(need) for need, name in names.items() if name is not None and name not in own}
     step, out = Step(1, method, parameters, seed), out.resolve()
-    target = every.target if "target" in method.needs else None
-    kept = {name: column for name, column in columns.items() if column is not None}
-    policy.write(out, step, count, seed, kept, target)
+    policy.write(out, step, count, seed, *policy.beside(method, every, Pool(pool).names))
+    name = "uids.npy" if every.is_pairs else "records.jsonl" if method.rewrite else "rows.txt"
     try:
-        chosen = policy.run(out, pool.resolve(), out / ("records.jsonl" if method.rewrite else "rows.txt"))
+        chosen = policy.run(out, pool.resolve(), out / name)
     except policy.PolicyFailed:
         shutil.rmtree(out, ignore_errors=True)
         raise

@@ -8,23 +8,38 @@ from dataclasses import dataclass
 
 from .selection import (
     ards,
+    basic,
+    clip_b32,
+    clip_band,
+    clip_l14,
+    clip_threshold,
     coincide,
     combined,
     d2,
     dsir,
     el2n_top,
+    english_only,
     icons,
+    image_and_clip,
+    image_based,
+    intersection,
     k_center,
+    laion2b,
     length_top,
     loss_band,
     loss_top,
     near_duplicates,
+    neg_clip_loss,
+    no_filter,
+    random_fraction,
     random_rows,
     semdedup,
     similarity_band,
     similarity_top,
     source_balanced,
     template_rewrite,
+    text_based,
+    tmars,
     typiclust,
 )
 from .selection.method import Method, Parameters
@@ -50,7 +65,28 @@ METHODS: tuple[Method, ...] = (
     template_rewrite.METHOD,
     combined.METHOD,
 )
-"""In the order they are tried: the control first, then from simple to composed."""
+"""Of any pool, in the order they are tried: the control first, then from simple to composed."""
+
+FILTERS: tuple[Method, ...] = (
+    no_filter.METHOD,
+    english_only.METHOD,
+    basic.METHOD,
+    clip_b32.METHOD,
+    clip_l14.METHOD,
+    clip_band.METHOD,
+    clip_threshold.METHOD,
+    laion2b.METHOD,
+    text_based.METHOD,
+    image_based.METHOD,
+    tmars.METHOD,
+    neg_clip_loss.METHOD,
+    random_fraction.METHOD,
+    intersection.METHOD,
+    image_and_clip.METHOD,
+)
+"""Of image-text pairs in DataComp's layout only."""
+
+EVERY = METHODS + FILTERS
 
 FIRST_CHOICE = (
     "combined",
@@ -75,6 +111,61 @@ FIRST_CHOICE = (
 )
 """Who gets an iteration when there are too few for all; the order of trying is that of METHODS."""
 
+FIRST_OF_PAIRS = (
+    "no-filter",
+    "random",
+    "clip-l14",
+    "intersection",
+    "basic",
+    "clip-b32",
+    "english",
+    "clip-band",
+    "neg-clip-loss",
+    "laion2b",
+    "text-based",
+    "image-based",
+    "image-and-clip",
+    "tmars",
+    "semdedup",
+    "near-duplicates",
+    "random-fraction",
+    "clip-threshold",
+    "similarity-band",
+    "similarity-top",
+    "k-center",
+    "typiclust",
+    "coincide",
+    "source-balanced",
+    "dsir",
+    "d2",
+    "combined",
+    "loss-top",
+    "loss-band",
+    "el2n-top",
+    "length-top",
+    "icons",
+    "ards",
+    "template-rewrite",
+)
+"""The same on image-text pairs; the order of trying is `random`, FILTERS, the other METHODS."""
+
+SHARE = 0.3
+"""Of a pool of pairs that a method takes which has no share of its own: that of DataComp's best published filters."""
+LARGE = 1_000_000
+"""Rows from which on only methods are tried that say of themselves that they can be."""
+
+
+def methods_for(pairs: bool) -> tuple[Method, ...]:
+    """The methods of a kind of pool, in the order they are tried."""
+    if not pairs:
+        return METHODS
+    return (random_rows.METHOD, *FILTERS, *(method for method in METHODS if method is not random_rows.METHOD))
+
+
+def budget(method: Method, pairs: bool, size: int, most: int) -> int:
+    """How many rows a method is asked for, out of ``size``, where ``most`` may be handed in."""
+    return most if method.filters or not pairs else max(1, min(most, int(SHARE * size)))
+
 
 @dataclass(frozen=True)
 class Step:
@@ -87,7 +178,9 @@ class Step:
     seed: int
 
 
-def steps(methods: Sequence[Method], iterations: int, seed: int) -> Iterator[Step]:
+def steps(
+    methods: Sequence[Method], iterations: int, seed: int, order: Sequence[str] = FIRST_CHOICE
+) -> Iterator[Step]:
     """The submissions in order.
 
     First every method with its preferred parameters (with few iterations only the first choices),
@@ -95,7 +188,7 @@ def steps(methods: Sequence[Method], iterations: int, seed: int) -> Iterator[Ste
     method's first try.
     """
     numbers = itertools.count(1)
-    chosen = spread(methods, iterations)
+    chosen = spread(methods, iterations, order)
     left_out = [method for method in methods if method not in chosen]
     for method in [*chosen, *left_out]:
         yield Step(next(numbers), method, method.settings[0], seed)
@@ -111,7 +204,7 @@ def repeats(method: Method, seed: int) -> Iterator[Step]:
         yield Step(number, method, method.settings[0], seed + number - 1)
 
 
-def spread(methods: Sequence[Method], iterations: int) -> list[Method]:
-    """As many of the methods as there are iterations, in their order."""
-    wanted: Collection[str] = sorted((m.name for m in methods), key=FIRST_CHOICE.index)[:iterations]
+def spread(methods: Sequence[Method], iterations: int, order: Sequence[str] = FIRST_CHOICE) -> list[Method]:
+    """As many of the methods as there are iterations, in their order; who comes first in ``order`` is in."""
+    wanted: Collection[str] = sorted((m.name for m in methods), key=order.index)[:iterations]
     return [method for method in methods if method.name in wanted]

@@ -7,11 +7,13 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .plan import Step
 from .selection import tables
-from .selection.pool import TARGET
+from .selection.method import Method
+from .selection.pool import FILES, Pool
 from .selection.standalone import MANIFEST
 
 SELECTION = Path(__file__).parent / "selection"
@@ -23,8 +25,8 @@ _TEMPLATE = '''"""{summary}
 
 {citation}
 
-Run by itself: python policy.py --pool /pool --history /history --seed {seed} --out rows.txt
-The very same selection again: python policy.py --pool /pool --out rows.txt --like manifest.json
+Run by itself: python policy.py --pool /pool --history /history --seed {seed} --out {out}
+The very same selection again: python policy.py --pool /pool --out {out} --like manifest.json
 """
 
 from pathlib import Path
@@ -47,15 +49,15 @@ def write(
     step: Step,
     count: int,
     seed: int,
-    signals: dict[str, tables.Column],
-    target: list[str] | None = None,
+    signals: Mapping[str, tables.Column],
+    files: Sequence[Path] = (),
 ) -> None:
     """Make the policy of a step in ``folder``, over whatever an interrupted run left there.
 
     Args:
         seed: the task's; what the step's differs from it by stands in the policy.
         signals: further columns that the method uses.
-        target: the target texts, if it uses them.
+        files: what else it uses that is not in the pool, e.g. target texts.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -63,6 +65,7 @@ def write(
     (folder / "selection").mkdir()
     for name in sorted(_needed(module) | _needed("standalone") | {"__init__"}):
         shutil.copyfile(SELECTION / f"{name}.py", folder / "selection" / f"{name}.py")
+    out = "selection.npy" if "pairs" in step.method.needs else "selection.txt"
     text = _TEMPLATE.format(
         summary=f"{step.method.name}: {step.method.summary}.",
         citation=step.method.citation,
@@ -72,14 +75,30 @@ def write(
         turn=step.seed - seed,
         parameters=json.dumps(dict(step.parameters)),
         signals=SIGNALS,
+        out=out,
     )
     (folder / "policy.py").write_text(text)
-    if signals or target is not None:
+    if signals or files:
         (folder / SIGNALS).mkdir()
     if signals:
         tables.write_archive(folder / SIGNALS / "signals.npz", signals)
-    if target is not None:
-        (folder / SIGNALS / TARGET).write_text("".join(f"{text}\n" for text in target), encoding="utf-8")
+    for path in files:
+        shutil.copyfile(path, folder / SIGNALS / path.name)
+
+
+def beside(method: Method, pool: Pool, own: frozenset[str]) -> tuple[dict[str, tables.Column], list[Path]]:
+    """Columns and files that a method looks at and neither the pool's own folder nor the history has.
+
+    Args:
+        own: names of the columns that the pool's own folder has.
+    """
+    columns: dict[str, tables.Column] = {}
+    for what in method.looks_at:
+        name, column = pool.column_name(what), pool.column(what)
+        if name is not None and name not in own | pool.bought:
+            columns[name] = column
+    found = [pool.file(what) for what in method.looks_at if what in FILES]
+    return columns, [path for path in found if path is not None and path.parent != pool.folder]
 
 
 def _needed(module: str) -> set[str]:
@@ -92,21 +111,22 @@ def _needed(module: str) -> set[str]:
     return needed
 
 
-def run(folder: Path, pool: Path, rows: Path, history: Path | None = None) -> int:
+def run(folder: Path, pool: Path, out: Path, history: Path | None = None) -> int:
     """Run a policy as anybody else would, and return how many rows it chose; the manifest goes into its folder.
 
     Args:
+        out: file for what is handed in.
         history: what the host gave in this run, as ``curate history --save`` writes it.
 
     Raises:
         PolicyFailed: it ended with an error, or chose nothing.
     """
-    command = [sys.executable, "-B", "policy.py", "--pool", str(pool), "--out", str(rows)]
+    command = [sys.executable, "-B", "policy.py", "--pool", str(pool), "--out", str(out)]
     command += ["--write-manifest", MANIFEST, *([] if history is None else ["--history", str(history)])]
     ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if ended.returncode != 0:
         raise PolicyFailed(ended.stderr.strip().rpartition("\n")[2])
-    chosen = len(rows.read_text(encoding="utf-8").splitlines())
+    chosen = int(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["selected"])
     if not chosen:
         raise PolicyFailed("it chose no rows")
     return chosen

@@ -10,8 +10,8 @@ import numpy as np
 from . import plan, policy
 from .curate import Curate, CurateFailed, Reply
 from .journal import Entry, Journal, begun, ended
-from .selection import tables
 from .selection.method import Method, draw
+from .selection.pair_files import PoolUnreadable
 from .selection.pool import NAMES, Need, Pool
 
 IN_VAIN = 3
@@ -20,10 +20,6 @@ IN_VAIN = 3
 
 ASKED = 20_000
 """Rows up to which a host signal is asked for over the whole pool."""
-
-
-class PoolUnreadable(Exception):
-    """The pool's rows could not be told from its files."""
 
 
 class Session:
@@ -58,7 +54,8 @@ class Session:
 
     def run(self, only: str | None) -> None:
         """Work through the plan until it is at its end or no iteration is left."""
-        methods = [method for method in plan.METHODS if only in (None, method.name) and self._takes(method)]
+        every = plan.methods_for(self._pool.is_pairs) if only is None else plan.EVERY
+        methods = [method for method in every if only in (None, method.name) and self._takes(method)]
         steps = self._plan(self._usable(methods), repeat=only is not None)
         in_vain = 0
         for step in steps:
@@ -82,7 +79,8 @@ class Session:
         seed = int(self._task["seed"])
         if repeat:
             return (step for method in methods for step in plan.repeats(method, seed))
-        return plan.steps(methods, int(self._task["iterations"]), seed)
+        order = plan.FIRST_OF_PAIRS if self._pool.is_pairs else plan.FIRST_CHOICE
+        return plan.steps(methods, int(self._task["iterations"]), seed, order)
 
     def _takes(self, method: Method) -> bool:
         """Whether the task takes what the method hands in."""
@@ -97,7 +95,9 @@ class Session:
         usable = []
         for method in methods:
             missing = [need for need in method.needs if not self._pool.has(need) and self._offered(need) is None]
-            if missing:
+            if self._pool.size > plan.LARGE and not method.large:
+                say(f"leaving out {method.name}: it would take too long on {self._pool.size} rows")
+            elif missing:
                 say(f"leaving out {method.name}: the pool has no {' and no '.join(missing)}")
             else:
                 usable.append(method)
@@ -129,15 +129,6 @@ class Session:
             self._curate.save_history(self._history)
             self._pool = Pool(self._pool_folder, *self._tables, history=self._history)
 
-    def _beside(self, method: Method) -> tuple[dict[str, tables.Column], list[str] | None]:
-        """Columns and target texts that the method uses and neither the pool's own folder nor the history has."""
-        columns: dict[str, tables.Column] = {}
-        for need in method.needs:
-            name, column = self._pool.column_name(need), self._pool.column(need)
-            if name is not None and column is not None and name not in self._own | self._pool.bought:
-                columns[name] = column
-        return columns, self._pool.target if "target" in method.needs else None
-
     def _open(self) -> bool:
         status = self._curate.status()
         return status["state"] != "over" and iterations_left(status) > 0
@@ -155,7 +146,7 @@ class Session:
     def _submit(self, step: plan.Step) -> Entry:
         name = f"{step.number:02d}-{step.method.name}"
         folder = self._workspace / "policies" / name
-        rows = self._workspace / f"{name}.txt"
+        out = self._workspace / f"{name}{'.npy' if self._pool.is_pairs else '.txt'}"
         try:
             self._ask_signals(step.method)
         except CurateFailed as failure:
@@ -165,18 +156,19 @@ class Session:
             self._journal.add(entry)
             say(f"{name}: {entry.outcome}: {entry.remark}")
             return entry
-        count, seed = int(self._task["rows_max"]), int(self._task["seed"])
-        policy.write(folder, step, count, seed, *self._beside(step.method))
+        count = plan.budget(step.method, self._pool.is_pairs, self._pool.size, int(self._task["rows_max"]))
+        beside = policy.beside(step.method, self._pool, self._own)
+        policy.write(folder, step, count, int(self._task["seed"]), *beside)
         say(f"{name}: {step.method.summary} [{step.method.citation}]")
         try:
             history = self._history if self._history.is_dir() else None
-            chosen = policy.run(folder, self._pool_folder, rows, history)
+            chosen = policy.run(folder, self._pool_folder, out, history)
         except policy.PolicyFailed as failure:
             entry = begun(step, "skipped", 0, None, str(failure))
         else:
             say(f"{name}: {chosen} of {self._pool.size} rows; submitting")
             note = f"{step.method.summary}. {step.method.citation}. {dict(step.parameters)}"
-            entry = _answered(step, chosen, self._curate.submit(rows, folder, note))
+            entry = _answered(step, chosen, self._curate.submit(out, folder, note))
         self._journal.add(entry)
         if entry.in_vain:
             say(f"{name}: {entry.outcome}: {entry.remark}")

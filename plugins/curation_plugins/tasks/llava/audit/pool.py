@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from curation_plugins.picture_hashes import HASH_DISTANCE, Near, PictureIndex
 from curation_plugins.tasks.llava.audit.findings import Audit, Finding, summarise
-from curation_plugins.tasks.llava.audit.pictures import HASH_DISTANCE, Near, PictureIndex
 from curation_plugins.tasks.llava.audit.texts import Exchange, Match, TextIndex
 from curation_plugins.tasks.llava.benchmarks.item import BenchmarkItem
 from curation_plugins.tasks.llava.rows import Row
@@ -71,7 +71,7 @@ def audit_pool(
     unreadable: list[int] = []
     paths = [pool / image for image in seen.paths]
     owners = _owners(items)
-    for place, (_, found) in enumerate(pictures.compare(paths)):
+    for place, found in enumerate(pictures.compare(paths)):
         if isinstance(found, list):
             for near in _first_of_groups(found, shown, owners):
                 findings.extend(_picture_findings(near, seen, place, shown, owners))

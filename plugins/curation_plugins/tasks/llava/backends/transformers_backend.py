@@ -12,12 +12,12 @@ import torch
 import transformers
 from transformers import GenerationConfig
 
+from curation_plugins.tasks.hardware import set_determinism
 from curation_plugins.tasks.llava import checkpoint
 from curation_plugins.tasks.llava.backends.asking import Asking, Pixels
 from curation_plugins.tasks.llava.backends.backend import Backend, Progress, Request
 from curation_plugins.tasks.llava.evaluation import Evaluation
 from curation_plugins.tasks.llava.generate import Prompt, greedy_answers
-from curation_plugins.tasks.llava.tuning import set_determinism
 
 
 class TransformersBackend(Backend):

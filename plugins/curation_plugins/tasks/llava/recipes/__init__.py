@@ -1,1 +1,5 @@
 """Named training recipes as data: one YAML file a model family (docs/recipes.md)."""
+
+from pathlib import Path
+
+FOLDER = Path(__file__).parent

@@ -6,8 +6,6 @@ merged, so that lists of positions published for the data set hold here. Turns a
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from curation_plugins.errors import AssetsInvalid
+from curation_plugins.hub.downloads import hard_link
 from curation_plugins.tasks.llava.rows import IMAGES, Row, dump_row
 from curation_plugins.tasks.llava.sources.json_stream import elements
 from curation_plugins.tasks.llava.sources.registry import PoolEntry
@@ -175,24 +174,6 @@ class _Linker:
             self._made.add(target.parent)
         hard_link(source, target)
         return True
-
-
-def hard_link(source: Path, target: Path) -> None:
-    """One more name for a file.
-
-    Raises:
-        AssetsInvalid: the file lies on another disk, or the system forbids it.
-    """
-    try:
-        os.link(source.resolve(), target)
-    except OSError as error:
-        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK):
-            raise
-        raise AssetsInvalid(
-            f"{source} cannot be linked into {target.parent}: {error.strerror}",
-            hint="Images are linked, not copied: folders of yours (--have) must be on the cache's disk and be yours."
-            " CURATION_CACHE names another place for the cache.",
-        ) from None
 
 
 def refuse_missing(missing: Missing, entry: PoolEntry) -> None:

@@ -12,9 +12,10 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from curation_plugins.errors import AssetsInvalid, PluginLayerError
+from curation_plugins.errors import PluginLayerError
+from curation_plugins.hub.downloads import Downloads, link
 from curation_plugins.hub.own import require_weights
-from curation_plugins.hub.store import Fetched
+from curation_plugins.making import REFUSED, report
 from curation_plugins.tasks.llava import layout
 from curation_plugins.tasks.llava.audit.files import audit_files
 from curation_plugins.tasks.llava.benchmarks.groups import split_items
@@ -25,7 +26,6 @@ from curation_plugins.tasks.llava.sources.convert import convert, refuse_missing
 from curation_plugins.tasks.llava.sources.settings import (
     ANNOTATIONS,
     MODEL,
-    REFUSED,
     FetchedSettings,
     benchmark_name,
     images_name,
@@ -56,94 +56,49 @@ def make(folder: Path, settings: FetchedSettings, benchmarks: list[str]) -> None
         downloads.only_file(ANNOTATIONS),
         {prefix: downloads.content(images_name(prefix)) for prefix in entry.images},
         layout.pool(folder),
-        lambda what, done: _report(what, 0.5 * done),
+        lambda what, done: report(what, 0.5 * done),
     )
     if settings.missing_images == "refuse":
         refuse_missing(missing, entry)
     _link_model(downloads.content(MODEL), downloads.note(MODEL).files, layout.base_model(folder))
-    files = {name: downloads.benchmark(name, settings) for name in benchmarks}
+    files = {name: _benchmark(downloads, name, settings) for name in benchmarks}
     layout.benchmarks(folder).mkdir()
     items = load_benchmarks(
         files,
         layout.benchmarks(folder),
         Asking(style=settings.prompts, max_tokens=settings.answer_tokens),
-        lambda what, done: _report(what, 0.5 + 0.1 * done),
+        lambda what, done: report(what, 0.5 + 0.1 * done),
     )
     for where, half in split_items(items, settings.salt).items():
         write_items(layout.benchmarks(folder), where, half)
     audit_files(
         folder,
-        lambda what, done: _report(what, 0.6 + 0.39 * done),
+        lambda what, done: report(what, 0.6 + 0.39 * done),
         keep_unreadable=settings.missing_images == "exclude",
         also_excluded=missing.rows,
         threads=len(os.sched_getaffinity(0)),
     )
     downloads.write_sources(folder / "sources.json")
-    _report("files are complete", 1.0)
+    report("files are complete", 1.0)
 
 
-class Downloads:
-    """What was fetched, by the wants' names."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def content(self, name: str) -> Path:
-        return (self._folder / name).resolve()
-
-    def note(self, name: str) -> Fetched:
-        return Fetched.model_validate_json((self._folder / f"{name}.json").read_bytes())
-
-    def only_file(self, name: str) -> Path:
-        """The file of a want of one file."""
-        (path,) = self.note(name).files
-        return self.content(name) / path
-
-    def benchmark(self, name: str, settings: FetchedSettings) -> TsvFile:
-        """Held against the published hash, or else against the one recorded when it came."""
-        want = benchmark_name(name)
-        source, (path, known) = settings.benchmark_source(name), *self.note(want).files.items()
-        digest = (
-            f"md5:{source.md5}" if source.md5 and not source.sha256 else f"sha256:{source.sha256 or known.sha256}"
-        )
-        return TsvFile(path=self.content(want) / path, digest=digest)
-
-    def write_sources(self, path: Path) -> None:
-        """Where everything came from; without times and places, so that the same files make the same folder."""
-        notes = {file.stem: Fetched.model_validate_json(file.read_bytes()) for file in self._folder.glob("*.json")}
-        shown = {
-            name: note.model_dump(mode="json", include={"source", "revision", "files"})
-            for name, note in notes.items()
-        }
-        path.write_text(json.dumps(shown, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+def _benchmark(downloads: Downloads, name: str, settings: FetchedSettings) -> TsvFile:
+    """Held against the published hash, or else against the one recorded when it came."""
+    want = benchmark_name(name)
+    source, (path, known) = settings.benchmark_source(name), *downloads.note(want).files.items()
+    digest = f"md5:{source.md5}" if source.md5 and not source.sha256 else f"sha256:{source.sha256 or known.sha256}"
+    return TsvFile(path=downloads.content(want) / path, digest=digest)
 
 
 def _link_model(content: Path, files: Iterable[str], target: Path) -> None:
-    """The model stays on the host, so a symbolic link will do where a hard one cannot be.
+    """The model stays on the host.
 
     Raises:
         AssetsInvalid: one of its files is gone, or what is there is no whole model.
     """
     require_weights(content, frozenset(files), MODEL)
     for name in files:
-        link = target / name
-        link.parent.mkdir(parents=True, exist_ok=True)
-        # the file itself: in the hub's own cache, which may be named with --have, names are relative links
-        file = (content / name).resolve()
-        try:
-            os.link(file, link)
-        except FileNotFoundError:
-            raise AssetsInvalid(
-                f"{content / name} is gone: it was here when the model was fetched",
-                hint=f"Remove the folder, and fetch again or name another with --have {MODEL}=PATH.",
-            ) from None
-        except OSError:
-            link.symlink_to(file)
-
-
-def _report(what: str, done: float) -> None:
-    sys.stdout.write(json.dumps({"what": what, "done": done}) + "\n")
-    sys.stdout.flush()
+        link(content / name, target / name)
 
 
 if __name__ == "__main__":

@@ -17,9 +17,6 @@ from curation_plugins.tasks.llava.sources.registry import (
 
 MODEL = "model"
 ANNOTATIONS = "annotations"
-REFUSED = 3
-"""Exit code of `prepare` when what was fetched cannot be used: the last line of its stderr is a JSON object with
-message and hint."""
 
 
 class FetchedSettings(Frozen):

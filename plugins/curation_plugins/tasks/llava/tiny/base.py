@@ -25,6 +25,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from curation_plugins.tasks.hardware import set_determinism
 from curation_plugins.tasks.llava import checkpoint
 from curation_plugins.tasks.llava.encode import Encoder
 from curation_plugins.tasks.llava.families.llava15 import Llava15
@@ -36,7 +37,6 @@ from curation_plugins.tasks.llava.tiny.scenes import CANVAS, digit_shares, draw,
 from curation_plugins.tasks.llava.tiny.settings import BaseModelSettings
 from curation_plugins.tasks.llava.tiny.smalltalk import homework, small_talk
 from curation_plugins.tasks.llava.tiny.tower import to_pixels, train_tower
-from curation_plugins.tasks.llava.tuning import set_determinism
 from curation_plugins.tasks.llava.vision import CHUNK, FeatureStore
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from curation_plugins.tasks.handwritten import digit_images
 from curation_plugins.tasks.llava.benchmarks.item import BenchmarkItem
 from curation_plugins.tasks.llava.benchmarks.plain import PlainBenchmark
 from curation_plugins.tasks.llava.items import half, write_items
@@ -14,7 +15,6 @@ from curation_plugins.tasks.llava.tiny.pool import save_png
 from curation_plugins.tasks.llava.tiny.questions import BENCHMARKS, ask
 from curation_plugins.tasks.llava.tiny.scenes import (
     Scene,
-    digit_images,
     digit_shares,
     draw,
     random_sign,

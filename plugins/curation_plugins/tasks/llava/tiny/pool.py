@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from curation_plugins.making import EPOCH
 from curation_plugins.tasks.llava.rows import IMAGE_MARK, dump_row
 from curation_plugins.tasks.llava.tiny.questions import BENCHMARKS, Query, ask, pick
 from curation_plugins.tasks.llava.tiny.scenes import (
@@ -48,9 +49,6 @@ SOURCES: dict[str, tuple[float, tuple[float, ...]]] = {
 
 COPIES = 14
 """Near-copies of one row, on average."""
-
-EPOCH = 1_600_000_000
-"""Modification time of every file of a pool, seconds since 1970."""
 
 
 @dataclass(frozen=True)
@@ -100,12 +98,6 @@ def save_png(pixels: Pixels, path: Path) -> None:
     """Writes an image with the one encoding that all images of pool and benchmarks share."""
     Image.fromarray(pixels).save(path, format="PNG", compress_level=6)
     os.utime(path, (EPOCH, EPOCH))
-
-
-def level_times(folder: Path) -> None:
-    """Gives everything below a folder, and the folder, the same modification time."""
-    for path in [*folder.rglob("*"), folder]:
-        os.utime(path, (EPOCH, EPOCH))
 
 
 def scene_for(benchmark: str, rng: np.random.Generator, digits: NDArray[np.int64]) -> Scene:

@@ -10,11 +10,12 @@ import json
 import sys
 from pathlib import Path
 
+from curation_plugins.making import level_times, report
 from curation_plugins.tasks.llava import layout
 from curation_plugins.tasks.llava.audit.files import audit_files
 from curation_plugins.tasks.llava.tiny.base import build_base
 from curation_plugins.tasks.llava.tiny.benchmarks import make_benchmarks
-from curation_plugins.tasks.llava.tiny.pool import level_times, make_pool
+from curation_plugins.tasks.llava.tiny.pool import make_pool
 from curation_plugins.tasks.llava.tiny.settings import read_settings
 from curation_plugins.tasks.llava.tiny.shipped import write_signals
 
@@ -22,25 +23,20 @@ from curation_plugins.tasks.llava.tiny.shipped import write_signals
 def main(arguments: list[str]) -> None:
     """Arguments: the folder, and the settings (`assets` of the task's configuration) as a JSON object."""
     folder, settings = Path(arguments[0]), read_settings(json.loads(arguments[1]))
-    _report("drawing the pool", 0.0)
+    report("drawing the pool", 0.0)
     make_pool(layout.pool(folder), layout.truth_file(folder), settings.rows, settings.seed)
-    _report("drawing the benchmarks", 0.04)
+    report("drawing the benchmarks", 0.04)
     make_benchmarks(layout.benchmarks(folder), settings.items, settings.seed)
-    audit_files(folder, lambda what, done: _report(what, 0.05 + 0.05 * done))
+    audit_files(folder, lambda what, done: report(what, 0.05 + 0.05 * done))
 
     def share(what: str, done: float) -> None:
-        _report(f"base model: {what}", 0.1 + 0.8 * done)
+        report(f"base model: {what}", 0.1 + 0.8 * done)
 
     build_base(settings.base, settings.seed, layout.base_model(folder), share)
-    _report("signals of the pool", 0.9)
+    report("signals of the pool", 0.9)
     write_signals(folder, settings)
     level_times(layout.pool(folder))
-    _report("assets are complete", 1.0)
-
-
-def _report(what: str, done: float) -> None:
-    sys.stdout.write(json.dumps({"what": what, "done": done}) + "\n")
-    sys.stdout.flush()
+    report("assets are complete", 1.0)
 
 
 if __name__ == "__main__":

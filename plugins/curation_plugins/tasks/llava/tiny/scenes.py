@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from curation_plugins.tasks.handwritten import digit_images
+
 Pixels = NDArray[np.uint8]
 """An RGB image, shape (32, 32, 3)."""
 
@@ -71,15 +73,6 @@ class Scene:
     def suits(self, benchmark: str) -> bool:
         """Whether a question of this benchmark's family can be asked about it."""
         return {"digits": "digit", "signs": "sign"}.get(benchmark, "shapes") == self.family
-
-
-@lru_cache(maxsize=1)
-def digit_images() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """scikit-learn's 1797 handwritten digits: images (1797, 8, 8) in 0..255 and labels (1797,)."""
-    from sklearn.datasets import load_digits  # heavy, and only needed when images are made
-
-    data = load_digits()
-    return (data.images * (255.0 / 16.0)).astype(np.uint8), data.target.astype(np.int64)
 
 
 def digit_shares(seed: int) -> dict[str, NDArray[np.int64]]:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import random
+import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,15 @@ from typing import Any
 import probe_faults
 
 VECTOR_LENGTH = 4
+
+
+def _selection(path: Path) -> Iterator[tuple[int, float]]:
+    """Row and weight of a frozen selection: JSONL, or of kind ``uids`` a .npy file with a header of 128 bytes."""
+    data = path.read_bytes()
+    if data.startswith(b"\x93NUMPY"):
+        yield from struct.iter_unpack("<qd", data[128:])
+    else:
+        yield from ((entry["row"], entry["weight"]) for entry in _read(path))
 
 
 class ProbeWorker:
@@ -42,7 +52,7 @@ class ProbeWorker:
 
     def _train(self, job: dict[str, Any], progress: Any) -> dict[str, Any]:
         pool = self._rows(job["assets"])
-        chosen = [(pool[entry["row"]], entry["weight"]) for entry in _read(Path(job["selection"]))]
+        chosen = [(pool[row], weight) for row, weight in _selection(Path(job["selection"]))]
         recipe, rng = job["recipe"], random.Random(job["seed"])
         model = [value + rng.gauss(0.0, recipe["init_noise"]) for value in _base(job["assets"])]
         losses: list[float] = []

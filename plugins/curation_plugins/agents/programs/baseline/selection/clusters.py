@@ -36,13 +36,16 @@ def directions(pool: Pool, rows: Rows) -> Points:
     the same in every run, a block at a time (a large pool's embeddings would fill a container's memory); then put on
     the grid.
     """
-    parts = [rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE)]
+    parts = list(pool.parts(rows, AT_ONCE))
     if not parts:
         return np.zeros((0, WIDTH), dtype=np.float32)
-    mean = sum(pool.vectors(part).sum(axis=0, dtype=np.float64) for part in parts) / len(rows)
+    mean = sum(pool.vectors(rows[part]).sum(axis=0, dtype=np.float64) for part in parts) / len(rows)
     wide = len(mean) > WIDTH
     signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(len(mean), WIDTH)) if wide else np.eye(len(mean))
-    return np.concatenate([_turned(pool.vectors(part) - mean, signs) for part in parts])
+    points = np.zeros((len(rows), signs.shape[1]), dtype=np.float32)
+    for part in parts:
+        points[part] = _turned(pool.vectors(rows[part]) - mean, signs)
+    return points
 
 
 def _turned(points: NDArray[np.float64], signs: NDArray[np.float64]) -> Points:

@@ -44,7 +44,7 @@ METHOD = Method(
     citation="Gadre et al. 2023 (intersections of filters), arXiv:2304.14108; Zheng et al. 2023,"
     " Coverage-centric Coreset Selection for High Pruning Rates (cut the hardest rows first),"
     " arXiv:2210.15809",
-    needs=("similarity", "loss", "content"),
+    needs=("similarity", "loss", "content", "looks"),
     settings=(
         {"bits": 2.0, "fraction": 0.6, "low": 0.0, "high": 0.5},
         {"bits": 2.0, "fraction": 0.5, "low": 0.0, "high": 0.6},

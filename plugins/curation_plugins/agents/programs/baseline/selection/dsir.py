@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .method import Method, Parameters, Rows, highest
-from .pool import Pool, words
+from .pool import Pool
+from .rows_file import words
 
 BUCKETS = 10_000
 """That words and pairs of words are counted in, by hash."""
@@ -21,7 +22,7 @@ SMOOTHING = 1e-8
 def select(pool: Pool, count: int, rng: np.random.Generator, parameters: Parameters) -> Rows:
     """The highest log p_target/p_pool of a row's n-grams, plus Gumbel noise: sampling without replacement."""
     texts = [row.text for row in pool.rows]
-    ratio = np.log(_shares(words(text) for text in pool.target)) - np.log(_shares(texts))
+    ratio = np.log(_shares(words(text) for text in pool.lines("target"))) - np.log(_shares(texts))
     score = np.full(pool.size, np.nan)
     for row in pool.ids.tolist():
         score[row] = ratio[buckets(texts[row])].sum()

@@ -23,4 +23,5 @@ METHOD = Method(
     needs=("el2n", "loss"),
     settings=({"cut": 0.95}, {"cut": 1.0}),
     select=select,
+    large=True,
 )

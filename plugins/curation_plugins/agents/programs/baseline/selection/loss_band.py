@@ -36,4 +36,5 @@ METHOD = Method(
     needs=("loss",),
     settings=({"low": 0.1, "high": 0.6}, {"low": 0.25, "high": 0.75}),
     select=select,
+    large=True,
 )

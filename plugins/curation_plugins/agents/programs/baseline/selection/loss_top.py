@@ -25,4 +25,5 @@ METHOD = Method(
     needs=("loss",),
     settings=({"cut": 0.95}, {"cut": 1.0}),
     select=select,
+    large=True,
 )

@@ -33,19 +33,36 @@ class Method:
     differs: str = ""
     """What is not as published; "" if nothing is known to be."""
     needs: tuple[Need, ...]
+    wants: tuple[str, ...] = ()
+    """What it also looks at where the pool has it."""
     target: bool = False
     """Whether it looks at target data, itself or through the list it draws from: examples of what is scored, or
     texts like them."""
     settings: tuple[Parameters, ...]
     """Parameters to try, the preferred first; the others when every method was tried."""
     select: Select
+    filters: bool = False
+    """Whether it says itself how much it keeps; the others take as much as they are given."""
+    large: bool = False
+    """Whether it is carried out in minutes, in memory that does not matter, on a pool of ten million rows."""
     rewrite: Rewrite | None = None
     """Of a method that hands in records, not rows; only a task that takes records can be given those."""
+
+    @property
+    def looks_at(self) -> tuple[str, ...]:
+        """Everything of the pool that may decide what it selects."""
+        return (*self.needs, *self.wants)
 
 
 def draw(candidates: Rows, count: int, rng: np.random.Generator) -> Rows:
     """``count`` of the candidates, or all of them if there are fewer, all equally likely."""
     return rng.choice(candidates, size=min(count, len(candidates)), replace=False)
+
+
+def kept(pool: Pool, mask: NDArray[np.bool_], count: int, rng: np.random.Generator) -> Rows:
+    """The rows where ``mask`` holds; random ones of them if these are more than ``count``."""
+    rows = pool.ids[mask[pool.ids]]
+    return rows if len(rows) <= count else draw(rows, count, rng)
 
 
 def highest(values: NDArray[np.float64], count: int, rng: np.random.Generator) -> Rows:

@@ -51,7 +51,7 @@ METHOD = Method(
     citation="Abbas et al. 2023, SemDeDup: Data-efficient learning at web-scale through semantic"
     " deduplication, arXiv:2303.09540; Lee et al. 2022, Deduplicating Training Data Makes Language"
     " Models Better, arXiv:2107.06499",
-    needs=("content",),
+    needs=("content", "looks"),
     settings=({"bits": 2.0}, {"bits": 4.0}),
     select=select,
 )

@@ -21,4 +21,5 @@ METHOD = Method(
     needs=(),
     settings=({},),
     select=select,
+    large=True,
 )

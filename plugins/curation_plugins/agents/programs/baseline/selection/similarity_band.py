@@ -28,4 +28,5 @@ METHOD = Method(
     needs=("similarity",),
     settings=({"low": 0.5, "high": 0.95}, {"low": 0.7, "high": 0.95}),
     select=select,
+    large=True,
 )

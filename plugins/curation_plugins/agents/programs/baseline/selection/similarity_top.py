@@ -32,4 +32,5 @@ METHOD = Method(
     needs=("similarity",),
     settings=({"fraction": 0.0}, {"fraction": 0.5}),
     select=select,
+    large=True,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +12,30 @@ import numpy as np
 from numpy.typing import NDArray
 from pyarrow import parquet
 
-Column = NDArray[Any]
-"""One entry per row: floats (NaN where undefined), strings, or a matrix of one vector per row."""
+Column = Any
+"""One entry per row: floats (NaN where undefined), strings, or one vector per row; an array, or ``Features``."""
+RowsOf = Callable[[list[str]], NDArray[np.int64]]
+"""The row of each uid; -1 for one that is not in the pool."""
 
 
-def read_columns(folder: Path) -> dict[str, Column]:
+def read_columns(folder: Path, rows_of: RowsOf | None = None, rows: int = 0) -> dict[str, Column]:
     """Every column of every table in ``folder`` and its folder ``signals``.
 
     Parquet, CSV, NumPy archives and single arrays (named after their file). The first table to have
-    a name wins.
+    a name wins. Tables are in the pool's order, or say each line's ``row``, or its ``uid`` where
+    ``rows_of`` is given.
+
+    Args:
+        rows: of the pool, for tables by uid: these may be about some of its rows only.
     """
     columns: dict[str, Column] = {}
     for path in sorted([*folder.glob("*.*"), *folder.glob("signals/*.*")]):
         if path.suffix not in _READERS:
             continue
         table = _READERS[path.suffix](path)
+        if rows_of is not None and "uid" in table:
+            place = rows_of([str(uid) for uid in table.pop("uid")])
+            table = {name: _placed(column, place, rows) for name, column in table.items()}
         order = table.pop("row", None)
         for name, column in table.items():
             columns.setdefault(name, column if order is None else _by_row(column, order))
@@ -47,7 +56,7 @@ def read_bought(history: Path, rows: int) -> dict[str, Column]:
     return columns
 
 
-def write_archive(path: Path, columns: dict[str, Column]) -> None:
+def write_archive(path: Path, columns: Mapping[str, Column]) -> None:
     """Keep columns in a NumPy archive that ``read_columns`` reads back."""
     arrays: dict[str, Any] = dict(columns)
     np.savez_compressed(path, **arrays)
@@ -106,6 +115,14 @@ def _by_row(column: Column, order: Column) -> Column:
     placed = np.empty_like(column)
     placed[order.astype(np.int64)] = column
     return placed
+
+
+def _placed(column: Column, place: NDArray[np.int64], rows: int) -> Column:
+    """Put entries where their rows are; undefined elsewhere."""
+    text = column.dtype.kind == "U"
+    out = np.full((rows, *column.shape[1:]), "" if text else np.nan, dtype=column.dtype if text else np.float64)
+    out[place[place >= 0]] = column[place >= 0]
+    return out
 
 
 _READERS: dict[str, Callable[[Path], dict[str, Column]]] = {

@@ -1,0 +1,1 @@
+"""Zero-shot evaluation: DataComp's sets, their files, classifiers, metrics and halves."""

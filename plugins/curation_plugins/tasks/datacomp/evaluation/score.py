@@ -1,0 +1,193 @@
+"""One model on one set: a single pass over its images, and what comes of it for the record."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from curation_plugins.jobs import ItemResult
+from curation_plugins.tasks.datacomp.evaluation import metrics
+from curation_plugins.tasks.datacomp.evaluation.attributes import faces
+from curation_plugins.tasks.datacomp.evaluation.files import SetFiles
+from curation_plugins.tasks.datacomp.evaluation.pixels import Images, PixelStore, Preprocess
+from curation_plugins.tasks.datacomp.evaluation.texts import Model, Texts, cue_prompt
+
+
+@dataclass(frozen=True)
+class SetResult:
+    """A model's result on a whole set, both halves."""
+
+    items: tuple[ItemResult, ...]
+    """None for a set without a main metric."""
+    reported: Mapping[str, float | None]
+    """All metrics over all items, by DataComp's names."""
+    broken: int = 0
+    """Images that cannot be read; their items are left out."""
+    not_finite: int = 0
+    """Items for which the model's output was no number; they count as wrong."""
+
+
+@dataclass
+class Scorer:
+    """Scores one model, set by set."""
+
+    opened: Model
+    preprocess: Preprocess
+    store: PixelStore
+    batch: int
+    texts: Texts = field(init=False)
+    _tell: Callable[[float], None] | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.texts = Texts(self.opened, self.store.room(), self.batch)
+
+    def score(self, files: SetFiles, tell: Callable[[float], None] | None = None) -> SetResult:
+        """Go through a set.
+
+        Args:
+            tell: hears the share done in [0, 1], batch by batch.
+
+        Raises:
+            AssetsInvalid: something in the set is damaged; it is named.
+        """
+        self._tell = tell
+        images = Images(np.zeros(len(files.items), "S16"))
+        match files.entry.kind:
+            case "classification":
+                return self._classification(files, images)
+            case "retrieval":
+                return self._retrieval(files, images)
+            case "association":
+                return self._association(files, images)
+            case "attributes":
+                return self._attributes(files, images)
+
+    @torch.inference_mode()
+    def _embedded(self, files: SetFiles, images: Images) -> Iterator[tuple[slice, torch.Tensor]]:
+        """(which images, their normalised embeddings of shape (k, width)) in order."""
+        for where, pixels in self.store.batches(files, self.preprocess, self.batch, images):
+            inputs = self.preprocess.floats(pixels, self.opened.device)
+            yield where, functional.normalize(self.opened.model.encode_image(inputs).float(), dim=-1)
+            if self._tell is not None:
+                self._tell(where.stop / len(files.items))
+
+    def _all_embedded(self, files: SetFiles, images: Images) -> NDArray[np.float32]:
+        return np.concatenate([part.cpu().numpy() for _, part in self._embedded(files, images)])
+
+    def _classification(self, files: SetFiles, images: Images) -> SetResult:
+        entry, names = files.entry, files.classes()
+        labels = np.array([files.label(item, len(names)) for item in files.items], np.int64)
+        columns = _columns(files)
+        weights = self.texts.classifier(names, files.templates())
+        predicted, within = np.empty_like(labels), np.zeros(len(labels), dtype=bool)
+        for where, embedded in self._embedded(files, images):
+            logits = (100 * embedded @ weights).cpu().numpy()
+            predicted[where], within[where] = metrics.rank_answers(logits, labels[where])
+        known = images.readable
+        over = None if entry.worst_over is None else columns[entry.worst_over][known]
+        answers = metrics.Answers(labels[known], predicted[known], within[known], over)
+        groups = _groups(files, images, columns)
+        told = [names[place] if place != metrics.UNKNOWN else "" for place in predicted]
+        places = np.flatnonzero(known)
+        items = tuple(
+            ItemResult(
+                benchmark=entry.key,
+                item=files.items[place].name,
+                group=groups[place],
+                score=float(hit),
+                prediction=told[place],
+                units=units,
+            )
+            for place, hit, units in zip(places, _hits(files, answers), metrics.units(entry, answers), strict=True)
+        )
+        return SetResult(
+            items,
+            metrics.classification(entry, answers, len(names)),
+            broken=int((~known).sum()),
+            not_finite=int((answers.predicted == metrics.UNKNOWN).sum()),
+        )
+
+    def _retrieval(self, files: SetFiles, images: Images) -> SetResult:
+        captions = [files.captions(item) for item in files.items]
+        shown = self._all_embedded(files, images)
+        known = np.flatnonzero(images.readable)  # the others, with their captions, are no candidates
+        owner = np.repeat(np.arange(len(known)), [len(captions[place]) for place in known])
+        asked = list(itertools.chain.from_iterable(captions[place] for place in known))
+        told = self.texts.embed(asked).cpu().numpy()
+        found = metrics.match(told, shown[known], owner)
+        groups = _groups(files, images, {})
+        items = tuple(
+            ItemResult(
+                benchmark=files.entry.key,
+                item=files.items[place].name,
+                group=groups[place],
+                score=float(score),
+                units=units,
+            )
+            for place, score, units in zip(known, found.scores(), found.units(), strict=True)
+        )
+        odd = int((~np.isfinite(shown[known]).all(axis=1)).sum())
+        return SetResult(items, found.reported(), broken=len(files.items) - len(known), not_finite=odd)
+
+    def _association(self, files: SetFiles, images: Images) -> SetResult:
+        """WinoGAViL. Instances with an image that cannot be read are left out."""
+        shown = self._all_embedded(files, images)
+        place = {item.sample.key: number for number, item in enumerate(files.items)}
+        asked = [files.instance(instance) for instance in files.instances]
+        told = self.texts.embed([cue_prompt(cue) for cue, _, _ in asked]).cpu().numpy()
+        items, scores, counts = list[ItemResult](), list[float](), list[int]()
+        left_out = odd = 0
+        for instance, text, (_, candidates, right) in zip(files.instances, told, asked, strict=True):
+            unknown = [key for key in candidates if key not in place]
+            if unknown:
+                raise files.wrong(instance, f"names {unknown[0][:60]!r}, and no image is called so")
+            places = [place[key] for key in candidates]
+            if not images.readable[places].all():
+                left_out += 1
+                continue
+            similarity = shown[places] @ text
+            odd += not np.isfinite(similarity).all()
+            score = metrics.jaccard(similarity, np.array([key in right for key in candidates]))
+            scores.append(score)
+            counts.append(len(candidates))
+            if len(candidates) >= metrics.ASSOCIATION_LEAST:
+                group = hashlib.sha256(files.read(instance, "json")).hexdigest()[:16]
+                items.append(ItemResult(benchmark=files.entry.key, item=instance.name, group=group, score=score))
+        reported = metrics.associations(np.array(scores), np.array(counts, np.int64))
+        return SetResult(tuple(items), reported, broken=left_out, not_finite=odd)
+
+    def _attributes(self, files: SetFiles, images: Images) -> SetResult:
+        shown = self._all_embedded(files, images)
+        known = images.readable
+        reported = faces(files, self.texts, shown[known], np.flatnonzero(known))
+        return SetResult((), reported, broken=int((~known).sum()))
+
+
+def _hits(files: SetFiles, answers: metrics.Answers) -> Any:
+    return answers.within_five if files.entry.metric == "acc_top5_wg" else answers.right()
+
+
+def _columns(files: SetFiles) -> dict[str, NDArray[np.int64]]:
+    """The columns that are needed, each of shape (images,)."""
+    entry = files.entry
+    wanted = [column for column in (entry.worst_over, entry.cluster) if column is not None]
+    if not wanted:
+        return {}
+    rows = np.stack([files.row(item, wanted) for item in files.items])
+    return {column: rows[:, number] for number, column in enumerate(wanted)}
+
+
+def _groups(files: SetFiles, images: Images, columns: Mapping[str, NDArray[np.int64]]) -> list[str]:
+    """Name of each image's group: itself, or what the set says belongs together."""
+    cluster = files.entry.cluster
+    if cluster is not None:
+        return [f"{files.entry.key} {cluster} {value}" for value in columns[cluster]]
+    return [group.decode() for group in images.groups]
