@@ -71,6 +71,8 @@ class TrainResult(Frozen):
     """Mean loss over the last tenth of training."""
     notes: dict[str, Finite] = {}
     """Counts and measures worth recording, e.g. ``fully_masked_rows``, threads and cards."""
+    timings: dict[str, Finite] = {}
+    """Measures that differ between two runs of the same training, e.g. samples a second."""
     about: dict[str, str] = {}
     """What it was trained on and with: recipe, device, versions."""
 

@@ -135,6 +135,7 @@ def chosen(made: LocalPolicies, folder: Path) -> list[int]:
     place.mkdir()
     (place / "policy.py").write_bytes(PLAIN)
     (folder / "history").mkdir()
-    ran = made.run(place, folder / "history", ["--seed", "0"], 20.0, 1 << 20)
-    assert ran.output is not None
-    return [int(line) for line in ran.output.split()]
+    out = folder / "rows.txt"
+    ran = made.run(place, folder / "history", ["--seed", "0"], 20.0, 1 << 20, out)
+    assert ran.report is not None
+    return [int(line) for line in out.read_text().split()]

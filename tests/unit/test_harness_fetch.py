@@ -273,7 +273,7 @@ def test_a_machine_without_the_cards_a_task_needs_is_refused(registry: Registry,
             scaffold="open",
             runs=tmp_path / "runs",
             cache=tmp_path / "cache",
-            overrides=("limits.cpus=1", "limits.workspace_size=1m", "limits.home_size=1m", *settings),
+            overrides=("limits.cpus=1", "limits.workspace_size=16m", "limits.home_size=1m", *settings),
         )
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("CURATION_SLOTS", slots)

@@ -150,7 +150,7 @@ def _check_refusals(task: Task, assets: Path, rows: int) -> None:
         bad["a row twice"] = "0\n0\n"
     excluded = task.excluded(assets)
     allowed = (row for row in range(rows) if row not in excluded)
-    few = list(itertools.islice(allowed, min(3, rules.rows_max)))
+    few = list(itertools.islice(allowed, min(max(3, rules.samples_min), rules.rows_max)))
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "submission"
         for what, content in bad.items():
@@ -160,6 +160,9 @@ def _check_refusals(task: Task, assets: Path, rows: int) -> None:
             many = selection.of_rows(range(rules.rows_max + 1), rules.kind)
             task.write_submission(many, file, assets)
             _require_refused(task, assets, file, "too many rows")
+        if 1 < rules.samples_min <= len(few):
+            task.write_submission(selection.of_rows(few[: rules.samples_min - 1], rules.kind), file, assets)
+            _require_refused(task, assets, file, "too few rows")
         chosen = selection.of_rows(few, rules.kind)
         task.write_submission(chosen, file, assets)
         try:

@@ -68,7 +68,7 @@ class _Bench:
         return engine.open(run_id="contract", log=self._folder / "workers.log", config=self._task.config)
 
     def train_and_score(self, session: EngineSession, seed: int) -> tuple[TrainResult, Items]:
-        """What the training reports, and the public items."""
+        """What the training reports, timings apart, and the public items."""
         out = Path(tempfile.mkdtemp(dir=self._folder))
         recipe = self._task.config.recipe
         job = TrainJob(selection=self.selection, assets=self._assets, recipe=recipe, seed=seed, out=out)
@@ -80,7 +80,7 @@ class _Bench:
             " and left no such file in `out`",
         )
         require(trained.samples > 0, f"task {self._task.name}: the trainer says it saw no sample")
-        return trained, self.evaluate(session, model, "public")
+        return trained.model_copy(update={"timings": {}}), self.evaluate(session, model, "public")
 
     def evaluate(self, session: EngineSession, model: Path | None, split: Split) -> Items:
         out = Path(tempfile.mkdtemp(dir=self._folder)) / "items.jsonl"

@@ -171,13 +171,15 @@ def _result(recipe: Recipe, done: _Done, pairs: int, pairs_a_pass: int) -> dict[
             "broken_images": len(done.broken),
             "replaced_samples": done.replaced,
             "resumed_at": fitted.resumed_at,
-            "samples_a_second": round(fresh_steps * recipe.batch / max(fitted.seconds, 1e-9), 1),
-            "waited_share": round(fitted.waited / max(fitted.seconds, 1e-9), 4),
             "threads": recipe.threads,
             "workers": recipe.workers,
             "cards": recipe.cards,
             "micro_batch": recipe.rows_a_pass,
             **(hardware.peak_memory() if recipe.cards == 1 else {}),
+        },
+        "timings": {
+            "samples_a_second": round(fresh_steps * recipe.batch / max(fitted.seconds, 1e-9), 1),
+            "waited_share": round(fitted.waited / max(fitted.seconds, 1e-9), 4),
         },
         "about": hardware.about(hardware.device(), recipe.name, recipe.precision, PACKAGES),
     }
