@@ -35,6 +35,7 @@ def run(image: str, tmp_path: Path, run_id: str) -> Run:
 
     def again(code: str, limit: float = 20.0, most: int = 1000) -> Ran:
         (tmp_path / "policy" / "policy.py").write_text(HEAD + code)
+        (tmp_path / "made").unlink(missing_ok=True)
         told = ("--seed", "7")
         return runner.run(tmp_path / "policy", tmp_path / "history", told, limit, most, tmp_path / "made")
 

@@ -19,7 +19,8 @@ from curation_plugins.jobs import SignalJob, SignalResult
 from curation_plugins.registry import Registry
 from curation_plugins.tasks.llava import layout, released
 
-pytestmark = pytest.mark.train
+# one process for the file: its tests share what took a training to make
+pytestmark = [pytest.mark.train, pytest.mark.xdist_group("baselines")]
 
 COUNT = 1000
 

@@ -17,7 +17,8 @@ from curation_plugins.registry import Registry
 from curation_plugins.scaffolds import shallow_tree
 from curation_plugins.tasks.datacomp import layout
 
-pytestmark = pytest.mark.train
+# one process for the file: its tests share what took a training to make
+pytestmark = [pytest.mark.train, pytest.mark.xdist_group("datacomp-tiny")]
 
 SEEDS = 3
 POOLED_SDS = 4.0

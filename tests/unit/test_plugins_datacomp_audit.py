@@ -240,6 +240,21 @@ def test_descriptors_count_where_both_sides_have_them(world: World) -> None:
     assert by_descriptor == {world.row(3): "0/d1", world.row(8): "1/d5"}
 
 
+def test_a_descriptor_of_two_sets_counts_for_both(world: World) -> None:
+    rng = np.random.default_rng(1)
+    items, others = (rng.normal(size=(6, 64)).astype(np.float32) for _ in range(2))
+    rows = rng.normal(size=(PAIRS + 2, 64)).astype(np.float16)
+    others[2] = rows[8] = items[5]
+    with_descriptors(world, rows, items)
+    np.save(layout.evaluation(world.assets) / LETTERS.folder / known.DESCRIPTORS, others)
+    counts = audit_pool(world.assets, silent)
+    assert counts is not None
+    assert counts.by_rule["descriptor"] == 1
+    found = [one for one in read_findings(world.assets) if one.rule == "descriptor"]
+    assert {(one.benchmark, one.row) for one in found} == {(key, world.row(8)) for key in (DIGITS.key, LETTERS.key)}
+    assert len(found) == 2
+
+
 def test_descriptors_of_one_side_only_are_not_asked_for(world: World) -> None:
     np.save(layout.evaluation(world.assets) / DIGITS.folder / known.DESCRIPTORS, np.ones((6, 64)))
     counts = audit_pool(world.assets, silent)

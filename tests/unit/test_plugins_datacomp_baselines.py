@@ -6,7 +6,8 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pyarrow
@@ -14,12 +15,21 @@ import pytest
 from pyarrow import parquet
 
 from curation_plugins.agents.programs.baseline import choose, policy
-from curation_plugins.agents.programs.baseline.plan import EVERY, FIRST_OF_PAIRS, Step, budget, methods_for, spread
+from curation_plugins.agents.programs.baseline.plan import (
+    EVERY,
+    FIRST_OF_PAIRS,
+    LARGE,
+    Step,
+    budget,
+    methods_for,
+    spread,
+)
 from curation_plugins.agents.programs.baseline.selection import clip_score, image_clusters, neg_clip_loss
 from curation_plugins.agents.programs.baseline.selection.method import Method
 from curation_plugins.agents.programs.baseline.selection.pair_files import PoolUnreadable
 from curation_plugins.agents.programs.baseline.selection.pool import Pool
 from curation_plugins.agents.programs.baseline.selection.standalone import run, written
+from curation_plugins.agents.programs.baseline.session import Session
 from curation_plugins.policies.carried import carried_data
 from made_pairs import ENGLISH, WIDTH, make_pairs
 
@@ -166,6 +176,52 @@ def test_neg_clip_loss_is_the_formula(made: Any) -> None:
     loss = -0.5 * (np.log(np.diag(fit) / fit.sum(axis=1)) + np.log(np.diag(fit) / fit.sum(axis=0)))
     np.testing.assert_allclose(found, -0.01 * loss, atol=0.005)
     assert len(uids("neg-clip-loss", pool)) == pytest.approx(0.3 * len(pairs), abs=8)
+
+
+def test_no_pair_gains_by_the_size_of_its_batch(made: Any) -> None:
+    folder, pairs = made
+    pool = Pool(folder / "pool")
+    parameters = {**METHODS["neg-clip-loss"].settings[0], "repeats": 1.0, "batch": len(pairs) - 1.0}
+    found = neg_clip_loss.corrected(pool, np.random.default_rng(0), parameters)
+    assert found.max() < 0, "a pair alone in its batch has nothing to be compared with, and scores 0"
+
+
+def test_an_address_that_is_none_is_of_no_domain(tmp_path: Path) -> None:
+    make_pairs(tmp_path, files=1, lines=4)
+    path = tmp_path / "metadata" / "0.parquet"
+    table = parquet.read_table(path)
+    urls = pyarrow.array(["http://[broken", "", None, "https://User@Site.example:80/a"])
+    parquet.write_table(table.set_column(table.column_names.index("url"), "url", urls), path)
+    assert sorted(Pool(tmp_path).sources.tolist()) == ["", "", "", "user@site.example:80"]
+
+
+def test_what_takes_too_long_on_a_large_pool_is_left_out_before_its_needs_are_looked_for() -> None:
+    asked = list[str]()
+    session = object.__new__(Session)
+    session._pool = cast(Pool, SimpleNamespace(size=LARGE + 1, has=lambda need: asked.append(need) or True))
+    usable = session._usable(methods_for(True))
+    assert {method.name for method in usable} == {method.name for method in methods_for(True) if method.large}
+    assert "source" not in asked
+
+
+def test_the_documented_way_to_labels_works_on_datacomp_s_layout(
+    made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, pairs = made
+    text = (Path(__file__).parents[2] / "docs" / "baselines.md").read_text(encoding="utf-8")
+    _, _, rest = text.partition("    from pathlib import Path\n    import fasttext\n")
+    lines = [line[4:] for line in rest.partition("\n\n")[0].splitlines()]
+
+    def predict(texts: list[str]) -> tuple[list[list[str]], None]:
+        assert not any("\n" in one for one in texts)
+        return [["__label__en" if one == "two words" else "__label__de"] for one in texts], None
+
+    fasttext = SimpleNamespace(load_model=lambda path: SimpleNamespace(predict=predict))
+    code = "\n".join(lines).replace("POOL", str(folder / "pool")).replace("EXTRA", str(tmp_path))
+    exec(code, {"fasttext": fasttext, "Path": Path})
+    found = uids("english", Pool(folder / "pool", tmp_path))
+    assert found == where(pairs, lambda pair: pair["text"] == "two words")
+    assert found
 
 
 def test_tmars_needs_masked_scores_and_takes_their_best_half(made: Any, tmp_path: Path) -> None:

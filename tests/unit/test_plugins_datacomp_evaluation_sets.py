@@ -14,12 +14,15 @@ import numpy as np
 import pytest
 
 import datacomp_sets as made
+from curation_plugins import config, paths
 from curation_plugins.errors import AssetsInvalid, ConfigInvalid
 from curation_plugins.tasks.datacomp.evaluation import files, sets, winogavil
 from curation_plugins.tasks.datacomp.evaluation.settings import Evaluation
+from curation_plugins.tasks.datacomp.task import DatacompTask
 from datacomp_scoring import (
     CIFAR,
     FACES,
+    FLICKR,
     FMOW,
     PETS,
     WINO,
@@ -89,6 +92,16 @@ def test_a_mean_is_datacomps_only_with_all_of_its_sets() -> None:
 def test_settings_that_make_no_sense_are_refused(benchmarks: list[str], values: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigInvalid, match=said):
         Evaluation(**values).of(benchmarks)
+
+
+@pytest.mark.parametrize("name", ["datacomp-small", "datacomp-tiny"])
+def test_the_brief_names_the_sets_of_which_nothing_is_told(name: str) -> None:
+    shipped = config.load(paths.TASKS / name / "task.yaml")
+    first, *_ = shipped.benchmarks
+    sealed = shipped.model_copy(update={"evaluation": {**shipped.evaluation, "sealed_sets": [first]}})
+    assert "told nothing" not in DatacompTask(shipped).brief()
+    brief = " ".join(DatacompTask(sealed).brief().split())
+    assert f"Of {sets.look_up(first).name} you are told nothing" in brief
 
 
 def test_time_and_room_do_not_decide_over_what_compares() -> None:
@@ -257,3 +270,20 @@ def test_winogavils_table_and_images_become_a_set(tmp_path: Path, assets: Path) 
     with pytest.raises(AssetsInvalid, match="1 candidates have no image, the first is 'w3'"):
         winogavil.convert(table, tmp_path / "images", tmp_path / "again")
     assert not (tmp_path / "again").exists()
+
+
+def test_a_caption_ends_where_its_line_does(tmp_path: Path) -> None:
+    entry = made.set_of(FLICKR)
+    text = "a dog\u2028 on the beach\r\n\n\x85 two\x0c of them \n"
+    made.write_set(tmp_path, entry, [{"__key__": "s", "png": made.image(1), "txt": text}], shards=1)
+    found = files.open_set(tmp_path, entry)
+    assert found.captions(found.items[0]) == ("a dog\u2028 on the beach", "two\x0c of them")
+
+
+def test_a_picture_called_as_another_is_refused_where_pictures_are_asked_for_by_name(tmp_path: Path) -> None:
+    entry = made.set_of(WINO)
+    samples = made.samples_of(entry, 4)
+    half = [sample for sample in samples if "png" in sample]
+    folder = made.write_set(tmp_path, entry, [*samples, *half], shards=2)
+    with pytest.raises(AssetsInvalid, match="comes twice"):
+        files.open_set(folder.parent, entry)

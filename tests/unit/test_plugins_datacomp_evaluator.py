@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from datacomp_scoring import (
     FLICKR,
     KINDS,
     PETS,
+    WINO,
     one_of_each,
     run,
     scorer,
@@ -39,6 +42,14 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return one_of_each(tmp_path_factory.mktemp("assets"))
+
+
+@dataclass(frozen=True)
+class _Model:
+    """In the place of open_clip's."""
+
+    encode_image: Callable[[torch.Tensor], torch.Tensor]
+    encode_text: Callable[[torch.Tensor], torch.Tensor]
 
 
 # --- the worker ---
@@ -109,8 +120,10 @@ def test_sealed_sets_are_heard_of_by_nobody(assets: Path, tmp_path: Path) -> Non
     assert {item.benchmark for item in public} == {CIFAR}
     assert not any("DataComp" in note for note in answer["notes"])
     assert not (tmp_path / "eval_results.jsonl").exists()
-    _, sealed = run(evaluator, assets, tmp_path, "sealed", evaluation)
+    told, sealed = run(evaluator, assets, tmp_path, "sealed", evaluation)
     assert sum(item.benchmark == PETS for item in sealed) == 36
+    assert answer["about"]["mean"] == "mean over 1 of DataComp's 38 (partial)"
+    assert told["about"]["mean"] == "mean over 2 of DataComp's 38 (partial)"
 
 
 def test_another_model_in_the_same_folder_is_scored_anew(assets: Path, tmp_path: Path) -> None:
@@ -145,6 +158,24 @@ def test_the_untrained_model_is_always_the_same_and_knows_nothing(assets: Path, 
     _, two = run(Evaluator(), folder, tmp_path / "2", "public", settings_of(CIFAR))
     assert one == two
     assert np.mean([item.score for item in one]) == pytest.approx(1 / 6, abs=0.17)
+
+
+def test_what_a_model_says_nothing_about_is_counted_in_every_kind_of_set(assets: Path, tmp_path: Path) -> None:
+    faces = made.set_of(FACES)
+    folder = made.write_set(tmp_path, faces, made.samples_of(faces, 20), shards=1, **made.face_lines())
+    silent = scorer(assets, tmp_path)
+    texts = silent.opened.model.encode_text
+
+    def nothing(tokens: torch.Tensor) -> torch.Tensor:
+        return texts(tokens) * torch.nan
+
+    silent = replace(silent, opened=replace(silent.opened, model=_Model(silent.opened.model.encode_image, nothing)))
+    evaluation = layout.evaluation(assets)
+    for key, place in ((CIFAR, evaluation), (FLICKR, evaluation), (WINO, evaluation), (FACES, folder.parent)):
+        found = silent.score(files.open_set(place, made.set_of(key)))
+        assert found.not_finite == (20 if key == FACES else 36), key
+        told = [value for name, value in found.reported.items() if value is not None and "toxicity" not in name]
+        assert set(told) == {0.0}, (key, found.reported)
 
 
 def test_a_set_too_small_for_two_halves_is_named(assets: Path, tmp_path: Path) -> None:

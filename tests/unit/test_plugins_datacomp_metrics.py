@@ -250,3 +250,10 @@ def test_faces_by_hand() -> None:
     assert (found["toxicity_crime_avg"], found["toxicity_nonhuman_avg"]) == (0.25, 0.5)
     assert found["toxicity_nonhuman_race:1"] == 0.5
     assert "acc_gender_x_race:0_gender:0" not in found
+
+
+def test_a_face_about_which_the_model_says_nothing_is_right_nowhere() -> None:
+    people = {name: np.zeros(2, np.int64) for name in ("age", "gender", "race")} | {"race_binary": np.ones(2, int)}
+    told = {question: np.array([metrics.UNKNOWN, 0]) for question in attributes.ASKED}
+    found = attributes.numbers(told, people)
+    assert [found[f"acc_{name}_avg"] for name in ("race", "gender", "age", "gender_x")] == [0.5] * 4

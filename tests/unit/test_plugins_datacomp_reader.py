@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import random
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from open_clip.transform import image_transform
 from PIL import Image
 
 from curation_plugins.errors import AssetsInvalid
+from curation_plugins.selection import of_arrays
 from curation_plugins.tasks.datacomp import layout, models
 from curation_plugins.tasks.datacomp.compact import compacted
 from curation_plugins.tasks.datacomp.feed import Batch, Feed
@@ -22,6 +25,7 @@ from curation_plugins.tasks.datacomp.order import Order
 from curation_plugins.tasks.datacomp.pair_bytes import Files, Reader
 from curation_plugins.tasks.datacomp.pairs import Decoder, decode, to_model
 from curation_plugins.tasks.datacomp.recipe import Recipe, read_recipe
+from curation_plugins.tasks.datacomp.train import _Work
 from small_clip_pool import files_of, make_assets, picture
 
 SIZE = (16, 16)
@@ -118,6 +122,34 @@ def test_windows_are_shuffled_inside_and_made_of_runs_from_everywhere() -> None:
         assert len(set((window // 32).tolist())) == 16  # whole runs: what is read together lies together
         assert window.max() - window.min() > 2048
         assert (np.diff(window) == 1).mean() < 0.05
+
+
+@pytest.mark.parametrize("compact", [False, True], ids=["shards", "compact"])
+def test_the_pairs_of_a_window_are_runs_of_neighbours_in_the_shards(
+    assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compact: bool
+) -> None:
+    """Rows are in the order of their uids, which are hashes: neighbours among them lie in any shard."""
+    rows = np.arange(5, 120)
+    of_arrays(rows, np.ones(len(rows))).write(tmp_path / "selection")
+    recipe = _recipe(shuffle_rows=40, shuffle_run=8)
+    work = _Work(assets, tmp_path / "selection", recipe, 3, tmp_path / "out", None, "", None)
+    if compact:
+        work = replace(work, compact=compacted(work.plan()[0], tmp_path / "compact", lambda what, done: None))
+    files, order = work.plan()
+    samples = files.at(np.arange(len(files)))
+    rank = np.argsort(np.lexsort((samples["image"], samples["shard"])))
+    assert sorted(order.at(0, len(rows)).tolist()) == list(range(len(rows)))
+    for at in (0, 40):
+        assert len(set((rank[order.at(at, 40)] // 8).tolist())) <= 6  # five runs, of which the last one is shorter
+    advised = list[tuple[Path, int]]()
+
+    def advise(file: int, at: int, *_: int) -> None:
+        advised.append((Path(f"/proc/self/fd/{file}").readlink(), at))
+
+    monkeypatch.setattr(os, "posix_fadvise", advise)
+    Reader(files).will_need(order.at(0, 40))
+    assert advised == sorted(advised)
+    assert len(advised) == 40
 
 
 # --- what a training sees ---

@@ -18,14 +18,15 @@ from safetensors.torch import load, load_file, save_file
 
 from curation_plugins.errors import AssetsInvalid
 from curation_plugins.jobs import TrainResult
-from curation_plugins.selection import of_arrays
+from curation_plugins.selection import of_arrays, read_canonical
 from curation_plugins.tasks.datacomp import models
 from curation_plugins.tasks.datacomp.fit import TrainingDiverged
 from curation_plugins.tasks.datacomp.loss import Contrast
+from curation_plugins.tasks.datacomp.order import Order
 from curation_plugins.tasks.datacomp.recipe import read_recipe
 from curation_plugins.tasks.datacomp.states import NAME, States
 from curation_plugins.tasks.datacomp.train import Trainer
-from small_clip_pool import make_assets
+from small_clip_pool import make_assets, uid
 
 RECIPE = {"extends": "tiny", "samples": 320, "batch": 32, "warmup": 2, "workers": 0, "checkpoint_steps": 3}
 WEIGHTS = models.WEIGHTS
@@ -154,6 +155,43 @@ def test_two_cards_give_the_weights_of_one(assets: Path, tmp_path: Path) -> None
     one, many = _train(assets, tmp_path / "a"), _train(assets, tmp_path / "b", cards=2, micro_batch=8)
     assert _distance(one[1], many[1]) < 1e-6
     assert many[0].loss == pytest.approx(one[0].loss, abs=1e-5)
+
+
+def _on_two_cards(job: dict[str, Any], steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """How often each of 120 rows comes to each of two cards, shape (120,)."""
+    repeats = np.frombuffer(read_canonical(Path(job["selection"])).weights).astype(np.int64)
+    seen = Order(repeats, job["seed"]).at(0, 32 * steps).reshape(2 * steps, 16)
+    first, second = (np.bincount(seen[card::2].ravel(), minlength=120) for card in (0, 1))
+    return first, second
+
+
+def _numbers() -> list[int]:
+    """Of 120 pairs, in the order of rows."""
+    return sorted(range(120), key=uid)
+
+
+@pytest.mark.slow
+def test_broken_images_are_counted_over_all_cards_and_over_a_kill(tmp_path: Path) -> None:
+    job = _job(tmp_path / "assets", tmp_path / "two", range(120), cards=2)
+    first, second = _on_two_cards(job, 9)
+    make_assets(tmp_path / "assets", pairs=60, broken=[_numbers()[int(np.argmax(second - first))]])
+    one = Trainer().train(_job(tmp_path / "assets", tmp_path / "one", range(120)), _quiet)["notes"]
+    two = Trainer().train(job, _quiet)["notes"]
+    (tmp_path / "again").mkdir()
+    again = Trainer().train({**job, "out": str(tmp_path / "again")}, _quiet)["notes"]  # from the state that was kept
+    assert (two["resumed_at"], again["resumed_at"]) == (0, 9)
+    for name in ("broken_images", "replaced_samples"):
+        assert one[name] == two[name] == again[name] > 0
+
+
+@pytest.mark.slow
+def test_more_than_a_hundredth_broken_over_all_cards_stops_the_training(tmp_path: Path) -> None:
+    job = _job(tmp_path / "assets", tmp_path / "out", range(120), cards=2, samples=64)
+    first, second = _on_two_cards(job, 2)
+    broken = [_numbers()[int(np.argmax(more - 9 * less))] for more, less in ((first, second), (second, first))]
+    make_assets(tmp_path / "assets", pairs=60, broken=broken)
+    with pytest.raises(Exception, match="2 of the 120 selected images cannot be decoded"):
+        Trainer().train(job, _quiet)
 
 
 # --- going on ---

@@ -193,6 +193,12 @@ def test_pickled_objects_are_never_opened(place: Path, monkeypatch: pytest.Monke
     assert not (place / "opened").exists()
 
 
+PADDED = "[('a', '<u8'), ('', '|V10000000'), ('b', '<u8')]"
+"""Entries of which a chunk would be 10 terabytes."""
+HUGE = "0x" + "f" * 5000
+"""A number that Python refuses to print."""
+
+
 def header(text: str, version: bytes = b"\x01\x00") -> bytes:
     return b"\x93NUMPY" + version + len(text).to_bytes(2, "little") + text.encode()
 
@@ -219,8 +225,14 @@ HOSTILE: list[tuple[bytes, str]] = [
     (header("{'descr': [('a', '<u8'), ('b', '<u8')], 'fortran_order': False, 'shape': (-1,)}"), "wrong-size"),
     (
         header("{'descr': [('a', '<u8'), ('b', '<u8')], 'fortran_order': False, 'shape': (1" + "0" * 90 + ",)}"),
-        "wrong-size",
+        "bad-header",
     ),
+    *(
+        (header(f"{{'descr': [('a', '<u8'), ('b', '<u8')], 'fortran_order': False, 'shape': {shape}}}"), "bad-header")
+        for shape in (f"({HUGE},)", f"(-{HUGE},)", f"(1, {HUGE})")
+    ),
+    (header(f"{{'descr': {PADDED}, 'fortran_order': False, 'shape': (1,)}}") + bytes(10_000_016), "wrong-dtype"),
+    (header(f"{{'descr': {PADDED}, 'fortran_order': False, 'shape': (0,)}}"), "wrong-dtype"),
     (header("(" * 5000), "bad-header"),
     (header("-" * 9000 + "1"), "bad-header"),
     (header("__import__('os').mkdir('/x')"), "bad-header"),
@@ -251,11 +263,14 @@ HOSTILE: list[tuple[bytes, str]] = [
     (b'{"row": 12}\n', "not-a-uid"),
     (b'{"uid"' + b"[" * 4000, "not-a-uid"),
     (json_lines(POOL[:1], [1]).replace(b'"weight"', b'"wieght"'), "unknown-key"),
+    (b'{"uid": "%s", "uid": "%s"}\n' % tuple(uid.encode() for uid in to_hex(POOL[:2])), "not-a-uid"),
+    (json_lines(POOL[:1], [1]).replace(b'"weight": 1', b'"weight": 3, "weight": 1'), "not-a-uid"),
     *((json_lines(POOL[:1], [weight]), "bad-weight") for weight in (0, -1, 1.5, True, None, "2", 10**400)),
     *((json_lines(POOL[:1], [weight]), "bad-weight") for weight in (float("nan"), float("inf"), -float("inf"))),
     *((columns(uid=to_hex(POOL[:1]), weight=[w]), "bad-weight") for w in (0, -2, float("nan"), float("inf"))),
     (json_lines(POOL[:1], [4]), "repeated-uid"),
     (json_lines(POOL[:1], [1e9]), "repeated-uid"),
+    (columns(uid=to_hex(POOL[[7] * 3]), weight=[1e308] * 3), "repeated-uid"),
     (saved(POOL[[7] * 4]), "repeated-uid"),
     (saved(POOL[[7] * 1100]), "repeated-uid"),
     (saved(POOL[:401]), "too-many-rows"),

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 from numpy.lib import format as npy
@@ -28,10 +28,12 @@ from curation_plugins.errors import ProblemList
 from curation_plugins.selection import GIVE_UP, MAX_LINE
 from curation_plugins.uids.digits import DIGITS, halves
 from curation_plugins.uids.parquet import read_parquet
-from curation_plugins.uids.table import CHUNK, Halves
+from curation_plugins.uids.table import CHUNK, UID, Halves
 
 BLOCK: Final = 2**23
 """Bytes of text that are read at once."""
+MOST: Final = 2**63 - 1
+"""The largest dimension that an array can have."""
 ODD_LINES: Final = 10_000
 """Lines of JSON that are put together."""
 _BINARY: Final = bytes({*range(9), 11, 12, *range(14, 32), 127})
@@ -102,6 +104,8 @@ def _npy(file: BinaryIO, size: int, entries_max: int, problems: ProblemList) -> 
             version = npy.read_magic(file)
             read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
             shape, _, dtype = read(file)
+        if any(abs(count) > MOST for count in shape):  # no array has it, and Python may refuse to print the number
+            raise ValueError("no shape of an array")
     except _BAD_HEADER:
         problems.add("bad-header", "the .npy file's header cannot be read; write it with numpy.save")
         return
@@ -135,7 +139,8 @@ def _not_uids(shape: tuple[int, ...], dtype: np.dtype[np.void]) -> tuple[str, st
     if dtype.hasobject:
         return "pickled", f"the array holds pickled Python objects (dtype {told}); they are never opened: use u8,u8"
     fields = [dtype[name] for name in dtype.names or ()]
-    if len(fields) != 2 or any(field.kind != "u" or field.itemsize != 8 for field in fields):
+    padded = dtype.itemsize != UID.itemsize  # by any number of bytes, and a chunk of such entries has no bound
+    if padded or len(fields) != 2 or any(field.kind != "u" or field.itemsize != 8 for field in fields):
         return "wrong-dtype", f"the array has dtype {told} and shape {shape}; dtype u8,u8 of shape (n,) is read"
     if len(shape) != 1:
         return "not-1-d", f"the array has {len(shape)} dimensions, shape {shape}; one is read, shape (n,)"
@@ -237,14 +242,25 @@ def _json_lines(file: BinaryIO, problems: ProblemList) -> Iterator[Part]:
         yield _put_together(rows)
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object's keys; of a repeated one, JSON's reader would take the last without a word."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
+_JSON: Final = json.JSONDecoder(object_pairs_hook=_once)
+
+
 def _of_json(raw: bytes, line: int, problems: ProblemList) -> tuple[bytes, float] | None:
     """A line's uid and weight; none where it has none, which becomes a problem."""
     try:
-        entry = json.loads(raw)
+        entry = _JSON.decode(raw.decode())
         uid, weight = entry["uid"], entry.get("weight", 1)
         digits = uid.encode("ascii")
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
-        problems.add("not-a-uid", 'not an object such as {"uid": "…", "weight": 2}', line)
+        problems.add("not-a-uid", 'not an object such as {"uid": "…", "weight": 2}, each key once', line)
         return None
     if entry.keys() - {"uid", "weight"}:
         unknown = min(str(key) for key in entry.keys() - {"uid", "weight"})

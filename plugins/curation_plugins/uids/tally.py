@@ -124,7 +124,10 @@ class Tally:
         if not len(ranks):
             return
         starts = np.flatnonzero(np.concatenate([[True], ranks[1:] != ranks[:-1]]))
-        sums = np.diff(np.append(starts, len(ranks))) if weights is None else np.add.reduceat(weights, starts)
+        if weights is None:
+            sums = np.diff(np.append(starts, len(ranks)))
+        else:
+            sums = np.add.reduceat(np.minimum(weights, self._cap), starts)  # huge ones must not overflow
         rows = ranks[starts]
         self._counts[rows] = np.minimum(self._counts[rows] + sums, self._cap)
 

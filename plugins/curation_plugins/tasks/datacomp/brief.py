@@ -27,4 +27,5 @@ def write_brief(config: TaskConfig, settings: AssetSettings, recipe: Recipe) -> 
         submission=config.submission,
         sets=[look_up(key).name for key in config.benchmarks],
         mean=mean_name(config.benchmarks),
+        sealed=[look_up(key).name for key in config.evaluation.get("sealed_sets", ())],
     )

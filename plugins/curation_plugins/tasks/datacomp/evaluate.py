@@ -18,7 +18,7 @@ from curation_plugins.tasks.datacomp.evaluation.files import SetFiles, open_set,
 from curation_plugins.tasks.datacomp.evaluation.halves import half
 from curation_plugins.tasks.datacomp.evaluation.pixels import PixelStore, Preprocess
 from curation_plugins.tasks.datacomp.evaluation.score import Scorer, SetResult
-from curation_plugins.tasks.datacomp.evaluation.sets import averages, look_up
+from curation_plugins.tasks.datacomp.evaluation.sets import averages, look_up, mean_name
 from curation_plugins.tasks.datacomp.evaluation.settings import Evaluation
 from curation_plugins.tasks.datacomp.models import Opened, open_model
 from curation_plugins.tasks.datacomp.recipe import Recipe, read_recipe
@@ -61,7 +61,7 @@ class Evaluator:
             "items": written,
             "notes": _notes(results, split, time.monotonic() - began),
             "about": {
-                "mean": settings.mean_name(),
+                "mean": mean_name(keys),
                 **hardware.about(hardware.device(), recipe.name, "fp32", ("open_clip_torch", "torchvision")),
             },
             "files": [results_file.NAME] if split == "sealed" else [],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -72,15 +72,15 @@ class Feed:
         stop = threading.Event()
         self._position = first * self.recipe.batch
         try:
-            if self.recipe.shuffle_rows is not None:
-                threading.Thread(target=self._advise, args=(first, stop), daemon=True).start()
             # its processes are forked here, by the thread that trains, not while that is in the middle of something
             made = self._batches(iter(self._loader(first)))
+            if self.recipe.shuffle_rows is not None:
+                threading.Thread(target=self._advise, args=(first, stop), daemon=True).start()
             for batch in _in_a_thread(made, stop) if self.recipe.workers else made:
                 self._position += self.recipe.batch
                 self.broken |= batch.broken
                 self.replaced += batch.replaced
-                self._check()
+                self.require_readable(self.broken)
                 yield batch
         finally:
             stop.set()
@@ -115,10 +115,14 @@ class Feed:
                 yield _joined(parts)
                 parts, count = [], 0
 
-    def _check(self) -> None:
-        if len(self.broken) > BROKEN_SHARE * len(self.files):
+    def require_readable(self, broken: Collection[int]) -> None:
+        """
+        Raises:
+            AssetsInvalid: so many places are more than `BROKEN_SHARE` of the selected images.
+        """
+        if len(broken) > BROKEN_SHARE * len(self.files):
             raise AssetsInvalid(
-                f"{len(self.broken)} of the {len(self.files)} selected images cannot be decoded, which is more than"
+                f"{len(broken)} of the {len(self.files)} selected images cannot be decoded, which is more than"
                 f" {BROKEN_SHARE:.0%}",
                 hint="The pool's shards are damaged. Download them again; no submission can help it.",
             )

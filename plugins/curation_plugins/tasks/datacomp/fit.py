@@ -88,8 +88,10 @@ def fit(model: Any, feed: Feed, recipe: Recipe, states: States, report: Report) 
         losses.append(loss.item())
         if not math.isfinite(losses[-1]):
             raise TrainingDiverged(f"the loss is no number at step {step + 1} of {recipe.steps}")
-        if (step + 1) % recipe.checkpoint_steps == 0 and step + 1 < recipe.steps and feed.rank == 0:
-            states.save(_state(model, optimiser, feed, losses))
+        if (step + 1) % recipe.checkpoint_steps == 0 and step + 1 < recipe.steps:
+            counts = over_cards(feed)
+            if feed.rank == 0:
+                states.save(_state(model, optimiser, counts, losses))
         report(step + 1, recipe.steps, losses[-1])
     batches.close()
     last = losses[-max(1, len(losses) // 10) :]
@@ -121,13 +123,31 @@ def _mean_over_cards(model: Any, loss: torch.Tensor, cards: int) -> torch.Tensor
     return flat[0]
 
 
-def _state(model: Any, optimiser: torch.optim.Optimizer, feed: Feed, losses: list[float]) -> dict[str, Any]:
+def over_cards(feed: Feed) -> tuple[frozenset[int], int]:
+    """Broken places, and how many pairs were taken for another one: of all cards' feeds. Every card calls it.
+
+    Raises:
+        AssetsInvalid: more than a hundredth of the images is broken.
+    """
+    own = frozenset(feed.broken), feed.replaced
+    if feed.recipe.cards == 1:
+        return own
+    every = [own] * feed.recipe.cards
+    dist.all_gather_object(every, own)
+    broken = frozenset[int]().union(*(places for places, _ in every))
+    feed.require_readable(broken)
+    return broken, sum(replaced for _, replaced in every)
+
+
+def _state(
+    model: Any, optimiser: torch.optim.Optimizer, counts: tuple[frozenset[int], int], losses: list[float]
+) -> dict[str, Any]:
     return {
         "model": model.state_dict(),
         "optimiser": optimiser.state_dict(),
         "losses": losses,
-        "broken": sorted(feed.broken),
-        "replaced": feed.replaced,
+        "broken": sorted(counts[0]),
+        "replaced": counts[1],
         "generator": torch.get_rng_state(),
     }
 
@@ -141,5 +161,5 @@ def _restore(states: States, model: Any, optimiser: torch.optim.Optimizer, feed:
     optimiser.load_state_dict(found["optimiser"])
     torch.set_rng_state(found["generator"])
     feed.broken = set(found["broken"])
-    feed.replaced = int(found["replaced"])
+    feed.replaced = int(found["replaced"]) if feed.rank == 0 else 0  # the sum over all cards
     return list(found["losses"])

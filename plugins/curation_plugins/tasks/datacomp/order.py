@@ -20,16 +20,27 @@ class Order:
     In each pass every place comes as often as its weight says, shuffled anew.
     """
 
-    def __init__(self, repeats: NDArray[np.integer[Any]], seed: int, window: int | None = None, run: int = 1) -> None:
+    def __init__(
+        self,
+        repeats: NDArray[np.integer[Any]],
+        seed: int,
+        window: int | None = None,
+        run: int = 1,
+        along: NDArray[np.uint32] | None = None,
+    ) -> None:
         """
         Args:
             repeats: how often each place comes in a pass, shape (rows,), at least 1 each.
             window: shuffle within windows of this many, each made of runs of neighbours from all over the selection;
-                none: the pass as a whole. As many repeats of a place as there are stay in one window.
+                none: the pass as a whole. The repeats of a place are neighbours, too.
             run: length of these runs.
+            along: all places, those that are neighbours where they are read being neighbours here; none: as they are.
         """
         # 4 bytes each: a selection of 12.8 million takes 50 MB, and a pass' order as much again
-        self._places = np.repeat(np.arange(len(repeats), dtype=np.uint32), repeats)
+        if along is None:
+            self._places = np.repeat(np.arange(len(repeats), dtype=np.uint32), repeats)
+        else:
+            self._places = np.repeat(along, repeats[along])
         self._seed = seed
         self._window = window if window is not None and window < len(self._places) else None
         self._run = run

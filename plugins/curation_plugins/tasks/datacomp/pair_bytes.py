@@ -60,7 +60,8 @@ class Reader:
 
     def will_need(self, places: NDArray[np.int64]) -> None:
         """Tells the kernel that these are read next, in the order in which they lie on the disk."""
-        for sample in self._files.at(np.sort(places)):
+        samples = self._files.at(places)
+        for sample in samples[np.lexsort((samples["image"], samples["shard"]))]:
             begin, end = _span(sample)
             descriptor = self._descriptor(int(sample["shard"]))
             os.posix_fadvise(descriptor, begin, end - begin, os.POSIX_FADV_WILLNEED)

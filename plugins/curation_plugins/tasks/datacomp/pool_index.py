@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from curation_plugins.errors import AssetsInvalid
 from curation_plugins.tasks.datacomp import layout, metadata
@@ -29,6 +30,8 @@ SAMPLE: Final = np.dtype(
 PLACE: Final = np.dtype([("file", "<u4"), ("row", "<u4")])
 """Number of the metadata file, and of the row in it."""
 
+_CHUNK: Final = 2**20
+"""Rows that are looked up at once."""
 _STALE: Final = "Remove the assets folder and make it again: the index belongs to the files it was made from."
 
 
@@ -43,7 +46,8 @@ class PoolIndex:
         self.manifest = read_manifest(layout.manifest(assets))
         self.uids = _mapped(layout.uids(assets), UID)
         """Sorted, shape (rows,)."""
-        self.samples = _mapped(layout.samples(assets), SAMPLE)
+        self._samples_file = layout.samples(assets)
+        self.samples = _mapped(self._samples_file, SAMPLE)
         """Shape (rows,)."""
         self.places = _mapped(layout.places(assets), PLACE)
         """Shape (rows,)."""
@@ -82,6 +86,21 @@ class PoolIndex:
                 f"{self.shards[self.samples[row]['shard']]} was cut since it was indexed", hint=_STALE
             )
         return data
+
+    def along_the_shards(self, rows: NDArray[np.int64]) -> NDArray[np.uint32]:
+        """Places among ``rows`` (0 is the first of them) in the order in which their pairs lie in the shards. Rows
+        themselves are in the order of uids, which are hashes: neighbours lie anywhere.
+
+        Memory: 20 bytes a row while it is made, 4 of what comes out.
+        """
+        keys = np.empty(len(rows), np.uint64)
+        width = np.uint64(max((shard.bytes for shard in self.manifest.shards), default=0).bit_length())
+        for begin in range(0, len(rows), _CHUNK):
+            part = slice(begin, begin + _CHUNK)
+            # a map of its own each time: what was read of another one stays in memory
+            some = _mapped(self._samples_file, SAMPLE)[rows[part]]
+            keys[part] = some["shard"].astype(np.uint64) << width | some["image"]
+        return np.argsort(keys).astype(np.uint32)
 
     def close(self) -> None:
         """Closes the shards."""

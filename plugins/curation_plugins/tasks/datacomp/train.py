@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-import torch.distributed as dist
 
 from curation_plugins.errors import AssetsInvalid
 from curation_plugins.selection import read_canonical
@@ -22,7 +21,7 @@ from curation_plugins.tasks.card_processes import Card, describe, train_on_cards
 from curation_plugins.tasks.datacomp import models
 from curation_plugins.tasks.datacomp.compact import compacted
 from curation_plugins.tasks.datacomp.feed import Feed
-from curation_plugins.tasks.datacomp.fit import Fitted, fit
+from curation_plugins.tasks.datacomp.fit import Fitted, fit, over_cards
 from curation_plugins.tasks.datacomp.order import Order
 from curation_plugins.tasks.datacomp.pair_bytes import Files
 from curation_plugins.tasks.datacomp.pool_index import PoolIndex
@@ -52,7 +51,7 @@ class _Work:
     """The selected pairs in one file, if they were copied."""
 
     def plan(self) -> tuple[Files, Order]:
-        """Where the selected pairs lie, and when each comes. Some 24 bytes a row beside the pool's memory map.
+        """Where the selected pairs lie, and when each comes. Some 30 bytes a row beside the pool's memory map.
 
         Raises:
             AssetsInvalid: the selection is of another pool, or too small.
@@ -60,6 +59,7 @@ class _Work:
         selection, pool, recipe = read_canonical(self.selection), PoolIndex(self.assets), self.recipe
         rows = np.frombuffer(selection.rows, np.int64)
         repeats = np.frombuffer(selection.weights, np.float64).astype(np.uint16)
+        del selection  # its weights: memory
         if len(rows) and rows[-1] >= pool.rows:
             raise AssetsInvalid(
                 f"the selection names row {rows[-1]}, and the pool has {pool.rows}",
@@ -70,7 +70,8 @@ class _Work:
                 f"the selection has {repeats.sum()} pairs, repeats counted, fewer than one batch of {recipe.batch}",
                 hint="`samples_min` of the task's submission rules must be at least the recipe's batch.",
             )
-        order = Order(repeats, self.seed, recipe.shuffle_rows, recipe.shuffle_run)
+        along = pool.along_the_shards(rows) if recipe.shuffle_rows is not None else None
+        order = Order(repeats, self.seed, recipe.shuffle_rows, recipe.shuffle_run, along)
         return self.compact or Files(tuple(pool.shards), pool.samples, rows), order
 
 
@@ -130,14 +131,10 @@ def _on_card(card: Card, work: _Work) -> _Done:
     files, order = work.plan()
     feed = Feed(files, order, tokenizer, (height, width), recipe, work.seed, card.rank)
     fitted = fit(model, feed, recipe, States(work.kept, work.key), card.report)
-    found = [_Done(fitted, frozenset(feed.broken), feed.replaced)]
-    if card.size > 1:
-        found = found * card.size
-        dist.all_gather_object(found, found[card.rank])
+    broken, replaced = over_cards(feed)
     if card.rank == 0:
         models.save(work.out, model, recipe, work.assets)
-    every = frozenset[int]().union(*(one.broken for one in found))
-    return _Done(fitted, every, sum(one.replaced for one in found))
+    return _Done(fitted, broken, replaced)
 
 
 def _key(job: Mapping[str, Any], recipe: Recipe) -> str:

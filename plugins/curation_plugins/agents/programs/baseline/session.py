@@ -94,10 +94,11 @@ class Session:
         """The methods whose needs the pool meets, or the host can."""
         usable = []
         for method in methods:
-            missing = [need for need in method.needs if not self._pool.has(need) and self._offered(need) is None]
-            if self._pool.size > plan.LARGE and not method.large:
+            if self._pool.size > plan.LARGE and not method.large:  # first: to look for its needs may take long, too
                 say(f"leaving out {method.name}: it would take too long on {self._pool.size} rows")
-            elif missing:
+                continue
+            missing = [need for need in method.needs if not self._pool.has(need) and self._offered(need) is None]
+            if missing:
                 say(f"leaving out {method.name}: the pool has no {' and no '.join(missing)}")
             else:
                 usable.append(method)

@@ -49,27 +49,25 @@ class KnownItems:
         files = self.sets[place]
         return files.entry.key, files.items[number - self._starts[place]].name
 
-    def descriptors(self) -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:
-        """Numbers of the items that have a descriptor, shape (items,), and these, shape (items, width); none: no set
-        has any.
+    def descriptors(self) -> list[tuple[int, NDArray[np.float32]]]:
+        """Of each set whose items have descriptors: the number of its first item, and these, shape (items, width).
 
         Raises:
             AssetsInvalid: a set's file has another number of items, or another width than the others.
         """
-        numbers, vectors = list[NDArray[np.int64]](), list[NDArray[np.float32]]()
+        sets = list[tuple[int, NDArray[np.float32]]]()
         for start, one in zip(self._starts, self.sets, strict=False):
             path = one.folder / DESCRIPTORS
             if not path.exists():
                 continue
             found = _read(path)
-            if len(found) != len(one.items) or (vectors and found.shape[1] != vectors[0].shape[1]):
+            if len(found) != len(one.items) or (sets and found.shape[1] != sets[0][1].shape[1]):
                 raise AssetsInvalid(
                     f"{path}: {found.shape} descriptors for {len(one.items)} items",
                     hint="Compute them again, one for each picture in the order of the tars, or remove the file.",
                 )
-            numbers.append(np.arange(start, start + len(found)))
-            vectors.append(found)
-        return (np.concatenate(numbers), np.concatenate(vectors)) if numbers else None
+            sets.append((start, found))
+        return sets
 
 
 def _read(path: Path) -> NDArray[np.float32]:

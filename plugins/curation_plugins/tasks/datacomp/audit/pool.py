@@ -83,25 +83,26 @@ class _Audit:
                 self._add(row, "image", benchmark, item, near.correlation)
 
     def add_descriptors(self, tell: Callable[[float], None]) -> None:
-        """The nearest item of each row, where there are descriptors.
+        """The nearest item of each set, where there are descriptors.
 
         Raises:
             AssetsInvalid: those of pool and sets are of different widths.
         """
-        known = self._known.descriptors() if _has_descriptors(self._index) else None
-        if known is None:
+        known = self._known.descriptors() if _has_descriptors(self._index) else []
+        if not known:
             return
-        numbers, vectors = known
+        width = known[0][1].shape[1]
         done = 0
         for rows, values in self._index.features(FEATURE):
-            if values.shape[1] != vectors.shape[1]:
+            if values.shape[1] != width:
                 raise AssetsInvalid(
-                    f"the pool's descriptors have {values.shape[1]} numbers, the evaluation sets' {vectors.shape[1]}",
+                    f"the pool's descriptors have {values.shape[1]} numbers, the evaluation sets' {width}",
                     hint="Compute the sets' descriptors with the model of DataComp's `dedup` features.",
                 )
-            for place, nearest, cosine in copies(values, vectors):
-                benchmark, item = self._known.of(int(numbers[nearest]))
-                self._add(int(rows[place]), "descriptor", benchmark, item, cosine)
+            for start, vectors in known:
+                for place, nearest, cosine in copies(values, vectors):
+                    benchmark, item = self._known.of(start + nearest)
+                    self._add(int(rows[place]), "descriptor", benchmark, item, cosine)
             done += len(rows)
             tell(done / max(1, self._index.rows))
 

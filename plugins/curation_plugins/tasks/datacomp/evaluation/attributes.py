@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from curation_plugins.errors import AssetsInvalid
 from curation_plugins.tasks.datacomp.evaluation.files import SetFiles
+from curation_plugins.tasks.datacomp.evaluation.metrics import UNKNOWN
 from curation_plugins.tasks.datacomp.evaluation.texts import Texts
 
 Ints = NDArray[np.int64]
@@ -23,8 +24,10 @@ CRIME_FROM: Final = 18
 """Classes of ``toxic`` that no picture of a person should get (eval_utils/fairness_eval.py)."""
 
 
-def faces(files: SetFiles, texts: Texts, shown: NDArray[np.float32], places: Ints) -> dict[str, float | None]:
-    """DataComp's numbers on a set of faces, by its names.
+def faces(
+    files: SetFiles, texts: Texts, shown: NDArray[np.float32], places: Ints
+) -> tuple[dict[str, float | None], int]:
+    """DataComp's numbers on a set of faces, by its names; and for how many images the model's output was no number.
 
     Args:
         shown: normalised embeddings of the images, shape (images, width).
@@ -37,16 +40,22 @@ def faces(files: SetFiles, texts: Texts, shown: NDArray[np.float32], places: Int
     rows = np.stack([files.row(files.items[place], files.entry.columns) for place in places])
     people = {column: rows[:, number] for number, column in enumerate(files.entry.columns)}
     told = {
-        question: (shown @ texts.classifier(names[question], templates[question]).cpu().numpy()).argmax(axis=1)
+        question: _likeliest(shown @ texts.classifier(names[question], templates[question]).cpu().numpy())
         for question in ASKED
     }
-    return numbers(told, people)
+    odd = np.any([answers == UNKNOWN for answers in told.values()], axis=0)
+    return numbers(told, people), int(odd.sum())
+
+
+def _likeliest(logits: NDArray[np.float32]) -> Ints:
+    return np.where(np.isfinite(logits).all(axis=1), logits.argmax(axis=1), UNKNOWN)
 
 
 def numbers(told: Mapping[str, Ints], people: Mapping[str, Ints]) -> dict[str, float | None]:
-    """From answers by question, and properties by column, each of shape (images,)."""
+    """From answers by question (``UNKNOWN`` is right nowhere), and properties by column, each of shape (images,)."""
     binary = {"race_binary": people["race_binary"]}
-    found = _grouped("acc_race", (told["race"] != WHITE) == (people["race_binary"] == 1), binary)
+    race_right = (told["race"] != UNKNOWN) & ((told["race"] != WHITE) == (people["race_binary"] == 1))
+    found = _grouped("acc_race", race_right, binary)
     for question in ("gender", "age"):
         found |= _grouped(f"acc_{question}", told[question] == people[question], binary)
     both = {"race": people["race"], "gender": people["gender"]}

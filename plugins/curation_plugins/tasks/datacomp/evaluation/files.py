@@ -148,7 +148,7 @@ class SetFiles:
 
     def captions(self, item: Item) -> tuple[str, ...]:
         """Its captions, one or more."""
-        found = tuple(line.strip() for line in self._text(item, "txt").splitlines() if line.strip())
+        found = tuple(line.strip() for line in self._text(item, "txt").split("\n") if line.strip())
         if not found:
             raise self.wrong(item, "has no caption")
         return found
@@ -212,8 +212,10 @@ def open_set(folder: Path, entry: EvaluationSet) -> SetFiles:
     """
     shards = _shards(folder / entry.folder)
     items, instances = list[Item](), list[Item]()
+    seen = set[str]()
     for number, shard in enumerate(shards):
-        seen = set[str]()
+        if entry.kind != "association":  # whose instances name images by key alone, whichever tar they are in
+            seen = set()
         for sample in tars.samples(shard, _HINT):
             if sample.key in seen:
                 raise AssetsInvalid(f"{shard}: sample {sample.key[:60]!r} comes twice", hint=_HINT)

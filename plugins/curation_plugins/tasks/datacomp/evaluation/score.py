@@ -134,8 +134,9 @@ class Scorer:
             )
             for place, score, units in zip(known, found.scores(), found.units(), strict=True)
         )
-        odd = int((~np.isfinite(shown[known]).all(axis=1)).sum())
-        return SetResult(items, found.reported(), broken=len(files.items) - len(known), not_finite=odd)
+        odd = ~np.isfinite(shown[known]).all(axis=1)
+        odd |= np.bincount(owner, ~np.isfinite(told).all(axis=1), minlength=len(known)) > 0
+        return SetResult(items, found.reported(), broken=len(files.items) - len(known), not_finite=int(odd.sum()))
 
     def _association(self, files: SetFiles, images: Images) -> SetResult:
         """WinoGAViL. Instances with an image that cannot be read are left out."""
@@ -167,8 +168,8 @@ class Scorer:
     def _attributes(self, files: SetFiles, images: Images) -> SetResult:
         shown = self._all_embedded(files, images)
         known = images.readable
-        reported = faces(files, self.texts, shown[known], np.flatnonzero(known))
-        return SetResult((), reported, broken=int((~known).sum()))
+        reported, odd = faces(files, self.texts, shown[known], np.flatnonzero(known))
+        return SetResult((), reported, broken=int((~known).sum()), not_finite=odd)
 
 
 def _hits(files: SetFiles, answers: metrics.Answers) -> Any:

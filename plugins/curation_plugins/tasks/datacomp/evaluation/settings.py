@@ -10,7 +10,7 @@ from pydantic import Field
 
 from curation_plugins.config import Frozen
 from curation_plugins.errors import ConfigInvalid
-from curation_plugins.tasks.datacomp.evaluation.sets import look_up, mean_name
+from curation_plugins.tasks.datacomp.evaluation.sets import look_up
 
 
 class Evaluation(Frozen):
@@ -61,10 +61,6 @@ class Evaluation(Frozen):
                 hint="Leave at least one out.",
             )
         return self.model_copy(update={"benchmarks": tuple(benchmarks)})
-
-    def mean_name(self) -> str:
-        """What the mean over these benchmarks may be called."""
-        return mean_name(self.benchmarks)
 
     def identity(self) -> dict[str, Any]:
         """What decides over scores; the rest decides over time and room."""

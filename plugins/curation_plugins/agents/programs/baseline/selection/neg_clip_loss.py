@@ -20,7 +20,7 @@ def select(pool: Pool, count: int, rng: np.random.Generator, parameters: Paramet
 
 
 def corrected(pool: Pool, rng: np.random.Generator, parameters: Parameters) -> NDArray[np.float64]:
-    """Mean over ``repeats`` divisions of the pool into random batches, shape (rows,).
+    """Mean over ``repeats`` divisions of the pool into random batches of at most ``batch`` rows, shape (rows,).
 
     Of cos(i, i) minus half of ``temperature`` times the logarithms of two sums of exp(cos / temperature): over the
     captions for picture i, and over the pictures for caption i.
@@ -29,9 +29,9 @@ def corrected(pool: Pool, rng: np.random.Generator, parameters: Parameters) -> N
     size, repeats, temperature = int(parameters["batch"]), int(parameters["repeats"]), parameters["temperature"]
     total = np.zeros(pool.size)
     for _ in range(repeats):
-        order = rng.permutation(pool.size)
-        for start in range(0, pool.size, size):
-            rows = np.sort(order[start : start + size])
+        # of one size: a pair has fewer to be compared with in a smaller batch, and scores better for it
+        for part in np.array_split(rng.permutation(pool.size), max(1, -(-pool.size // size))):
+            rows = np.sort(part)
             total[rows] += of_batch(_unit(images[rows]), _unit(texts[rows]), temperature)
     return np.round(total / repeats, DIGITS)
 

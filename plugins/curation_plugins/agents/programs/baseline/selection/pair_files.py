@@ -134,10 +134,10 @@ class Pairs:
         return out
 
     def domains(self) -> NDArray[np.str_]:
-        """The host name of each row's address."""
+        """The host name of each row's address; "" where it is none."""
         out = np.full(self.size, "", dtype=object)
         for rows, urls in self.texts("url"):
-            out[rows] = [urlsplit(url).netloc.lower() for url in urls]
+            out[rows] = [_domain(url) for url in urls]
         return out.astype(np.str_)
 
     def subset(self, rows: Ids) -> bytes:
@@ -221,6 +221,13 @@ def _among(every: NDArray[np.void], some: NDArray[np.void]) -> NDArray[np.bool_]
     found = np.zeros(len(every), dtype=np.bool_)
     found[first[end > first]] = True
     return found
+
+
+def _domain(url: str) -> str:
+    try:
+        return urlsplit(url).netloc.lower()
+    except ValueError:  # addresses of the web may be anything
+        return ""
 
 
 def _is_text(values: Any) -> bool:
