@@ -155,7 +155,7 @@ class TaskConfig(Frozen):
         if rules is not None and rules.max_bytes > room:
             raise ValueError(
                 f"submission.max_bytes is {rules.max_bytes}, and in the container a file may have {room} bytes:"
-                " raise limits.file_size and limits.workspace_size"
+                " lower it, or raise limits.file_size and limits.workspace_size"
             )
         return limits
 

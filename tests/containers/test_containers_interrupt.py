@@ -155,6 +155,7 @@ def test_a_disk_that_fills_up_ends_the_run_in_order_and_finish_goes_on(harness: 
     harness.runs = small_disk / "runs"
     harness.environment["CURATION_RUNS"] = str(harness.runs)
     limits = ("--set", "limits.workspace_size=8m", "--set", "limits.home_size=4m", "--set", "limits.file_size=4m")
+    limits += ("--set", "submission.max_bytes=1000000")
     process = harness.start(*launch_options(*limits, "--iterations", "2", *harness.program(SUBMIT + HESITATES)))
     harness.wait_for("events.jsonl", "attempt-scored", process)
     filler = fill(small_disk)

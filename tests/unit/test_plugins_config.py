@@ -149,7 +149,7 @@ def test_overrides_are_one_more_layer(tasks: Path) -> None:
         ("budgets.iteratons=3", "did you mean 'iterations'?"),
         ("budgets.iterations.deep=3", "budgets.iterations"),
         ("name.deep=3", "name: Input should be a valid string"),
-        ("submission.max_bytes=300000000", "a file may have 268435456 bytes: raise limits.file_size"),
+        ("submission.max_bytes=300000000", "a file may have 268435456 bytes: lower it, or raise limits.file_size"),
     ],
 )
 def test_bad_override_is_named(text: str, says: str) -> None:
