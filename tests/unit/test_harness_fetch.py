@@ -133,7 +133,7 @@ def test_fetch_wants_the_room_that_the_dry_run_tells(
 
     (part,) = cli.cache.glob("downloads/model-*/")
     (part / "fetched.json").unlink()
-    shutil.rmtree(next(cli.cache.glob("assets/llava-*")))
+    shutil.rmtree(next(cli.cache.glob("assets/llava-*/")))
     chosen = registry.tasks.get("llava")
     chosen = chosen.with_config(config.override(chosen.config, given[1::2]))
     left = fetch.room(chosen, cli.cache)
