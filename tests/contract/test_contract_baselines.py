@@ -19,8 +19,7 @@ from curation_plugins.jobs import SignalJob, SignalResult
 from curation_plugins.registry import Registry
 from curation_plugins.tasks.llava import layout, released
 
-# one process for the file: its tests share what took a training to make
-pytestmark = [pytest.mark.train, pytest.mark.xdist_group("baselines")]
+pytestmark = pytest.mark.train
 
 COUNT = 1000
 

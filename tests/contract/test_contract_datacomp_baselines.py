@@ -15,8 +15,7 @@ from curation_plugins.agents.programs.baseline.selection.standalone import run
 from curation_plugins.registry import Registry
 from curation_plugins.tasks.datacomp import layout
 
-# one process for the file: its tests share what took a training to make
-pytestmark = [pytest.mark.train, pytest.mark.xdist_group("datacomp-baselines")]
+pytestmark = pytest.mark.train
 
 
 @pytest.fixture(scope="module")

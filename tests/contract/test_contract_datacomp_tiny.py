@@ -17,8 +17,7 @@ from curation_plugins.registry import Registry
 from curation_plugins.scaffolds import shallow_tree
 from curation_plugins.tasks.datacomp import layout
 
-# one process for the file: its tests share what took a training to make
-pytestmark = [pytest.mark.train, pytest.mark.xdist_group("datacomp-tiny")]
+pytestmark = pytest.mark.train
 
 SEEDS = 3
 POOLED_SDS = 4.0

@@ -17,8 +17,7 @@ from curation_plugins import assets as task_assets
 from curation_plugins import selection
 from curation_plugins.registry import Registry
 
-# one process for the file: its tests share what took a training to make
-pytestmark = [pytest.mark.train, pytest.mark.xdist_group("llava-tiny")]
+pytestmark = pytest.mark.train
 
 ARMS = ("clean-only", "random", "noisy-only")
 SEEDS = 3

@@ -38,7 +38,7 @@ from llava_micro import RECIPE, micro_assets, micro_task
 from made_benchmarks import item
 from small_models import NAMES, make
 
-pytestmark = [pytest.mark.train, pytest.mark.xdist_group("llava-evaluation")]
+pytestmark = pytest.mark.train
 
 JUDGE = {"model": "judge-1", "base_url": "http://127.0.0.1:1/v1", "key_variable": "JUDGE_KEY", "patience": 0}
 

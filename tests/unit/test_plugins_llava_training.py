@@ -35,7 +35,7 @@ from curation_plugins.tasks.llava.train import PoolState, Trainer
 from curation_plugins.tasks.llava.vision import load_pixels
 from llava_micro import RECIPE, ROWS, micro_task
 
-pytestmark = [pytest.mark.train, pytest.mark.xdist_group("llava-training")]
+pytestmark = pytest.mark.train
 
 
 def _quiet(what: str, done: float) -> None:

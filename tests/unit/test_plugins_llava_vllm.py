@@ -25,7 +25,6 @@ PYTHON = os.environ.get("CURATION_VLLM_PYTHON", str(MADE) if MADE.exists() else 
 
 pytestmark = [
     pytest.mark.train,
-    pytest.mark.xdist_group("llava-vllm"),
     pytest.mark.skipif(
         not PYTHON, reason="there is no Python with vLLM: run `make vllm`, or name one in CURATION_VLLM_PYTHON"
     ),
