@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from curation_harness.record.store import RunRecord
 from curation_harness.record.summary import Summary
 
+CHECKOUT = Path(__file__).resolve().parents[1]
 POLICY = """
 import json, subprocess, sys
 def curate(*args):
@@ -70,6 +74,36 @@ class Harness:
             assert process.poll() is None, process.communicate()[0]
             time.sleep(0.05)
         raise AssertionError(f"{text!r} did not appear in {place}")
+
+
+def another_checkout(harness: Harness, folder: Path) -> Harness:
+    """The same runs and cache, and the command from a clone of this checkout, with what is not committed here."""
+    if not (CHECKOUT / ".git").exists():
+        pytest.skip("this is no git checkout, of which another could be made")
+    clone = folder / "checkout"
+    subprocess.run(["git", "clone", "-q", "--no-hardlinks", str(CHECKOUT), str(clone)], check=True)
+    for name in _listed("--modified", "--others", "--exclude-standard"):
+        place = clone / name
+        if (CHECKOUT / name).exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(CHECKOUT / name, place)
+        else:
+            place.unlink(missing_ok=True)
+    made = Harness(harness.folder, Path(harness.environment["CURATION_CACHE"]))
+    packages = ("sandbox", "plugins", "harness", "tests/plugins/curation-probe")
+    made.environment["PYTHONPATH"] = os.pathsep.join(str(clone / package) for package in packages)
+    made.environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    where = [sys.executable, "-c", "import curation_harness as h, curation_probe as p; print(h.__file__, p.__file__)"]
+    used = subprocess.run(where, env=made.environment, capture_output=True, text=True, check=True).stdout.split()
+    assert all(Path(file).is_relative_to(clone) for file in used), used
+    return made
+
+
+def _listed(*options: str) -> list[str]:
+    """Files of this checkout, by ``git ls-files``; one that was deleted is among the modified ones."""
+    command = ["git", "-C", str(CHECKOUT), "ls-files", "-z", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [name for name in done.stdout.split("\0") if name]
 
 
 def launch_options(*more: str) -> Sequence[str]:

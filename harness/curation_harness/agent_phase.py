@@ -1,21 +1,22 @@
 """The agent's part of a run: its sockets, its turns, and what ends each of them.
 
 A turn is one container. An agent that stops with iterations left is told how many and goes on in the same
-conversation; so is one whose run was interrupted and resumed.
+conversation; so is one whose run was interrupted and resumed, or whose container went away under it.
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from curation_harness.agent_sockets import AgentSockets
 from curation_harness.clock import AgentClock
 from curation_harness.conversation import Conversation, Why
 from curation_harness.handler import RunHandler
+from curation_harness.losses import Losses, what_went
 from curation_harness.model_desk import ModelDesk
 from curation_harness.prices import PriceTable
 from curation_harness.record.state import iterations_left
@@ -26,8 +27,9 @@ from curation_harness.watcher import Watcher
 from curation_harness.work import HostWork
 from curation_plugins.api import AgentLaunch
 from curation_sandbox.blobs import BlobStore
-from curation_sandbox.gateway.server import GatewayServer
-from curation_sandbox.submit_server import Limits, SubmitServer
+from curation_sandbox.container import ExitStatus
+from curation_sandbox.errors import ContainerFailed, ContainerGone, EngineUnavailable
+from curation_sandbox.gateway.http_source import HttpSource
 
 POLL_SECONDS: Final = 0.1
 DONE_SECONDS: Final = 5.0
@@ -38,14 +40,12 @@ OUTAGES: Final = 5
 """Turns in a row that a failing provider may end before the run gives up on it."""
 OUTAGE_SECONDS: Final = 20.0
 """Wait before the turn after a provider's failure, doubled with each one in a row; no time of the agent's."""
-SLOWEST: Final = 2 * 2**20
-"""Bytes a second at which the largest submission of a task is still taken whole."""
 MAX_LINE: Final = 2**20
 """Longest line of an agent's output that is looked at whole."""
 
-Ended = Literal["exited", "done", "budget", "idle", "stopped"]
+Ended = Literal["exited", "done", "budget", "idle", "stopped", "lost"]
 """Why a turn is over: the program ended or lingered after its last word; ``curate done``; a budget was spent; the
-idle watchdog; the run is being stopped."""
+idle watchdog; the run is being stopped; its container or its sockets went away."""
 
 
 @dataclass
@@ -77,53 +77,93 @@ class AgentPhase:
         Raises:
             CurationError: a container or a server of ours cannot be started.
         """
+        self._began = time.monotonic()
+        self._conversation = Conversation(self.record, self.seat)
+        self._losses = Losses(self.record, self.stopping)
+        rules = self.record.spec.task.submission
+        blobs = BlobStore(self.record.folder / "blobs", max_blob=rules.max_bytes, max_total=16 * rules.max_bytes)
         with ExitStack() as stack:
-            self._began = time.monotonic()
-            self._conversation = Conversation(self.record, self.seat)
-            sockets = stack.enter_context(SocketFolder())
-            rules = self.record.spec.task.submission
-            blobs = BlobStore(self.record.folder / "blobs", max_blob=rules.max_bytes, max_total=16 * rules.max_bytes)
-            stack.enter_context(
-                SubmitServer(
-                    sockets.path,
-                    self.handler,
-                    blobs,
-                    limits=Limits(body_seconds=max(Limits.body_seconds, rules.max_bytes / SLOWEST)),
-                    on_error=self._error_teller("server-error"),
-                )
-            )
-            self._open_gateway(stack, sockets)
-            launch: AgentLaunch | None = self._conversation.first_launch()
+            self._desk = self._model_desk(stack)
+            launch = self._first_launch()
             while launch is not None:
-                ended = self._turn(launch, sockets)
-                launch = self._next_launch(ended)
+                launch = self._turns(launch, blobs)
+
+    def _first_launch(self) -> AgentLaunch | None:
+        """As ever; in a run that is resumed, what would have followed if its process had not been killed between the
+        agent's own end and the word on how it goes on."""
+        ended = _last_word(self.record)
+        return self._conversation.first_launch() if ended is None else self._next_launch(ended)
+
+    def _model_desk(self, stack: ExitStack) -> ModelDesk | None:
+        model = self.seat.model
+        if model is None:
+            return None
+        desk = ModelDesk(self.record, PriceTable(model.used.provider, model.used.prices), model.denied)
+        stack.callback(desk.close)
+        if isinstance(model.source, HttpSource):
+            model.source.while_failing = self.clock.host_works  # an outage is no time of the agent's
+        return desk
 
     # -- turns ---------------------------------------------------------------------------------------
 
+    def _turns(self, launch: AgentLaunch | None, blobs: BlobStore) -> AgentLaunch | None:
+        """Turns over one pair of sockets; how the agent goes on over the next, where this one was lost."""
+        with AgentSockets(self.record, self.handler, blobs, self.seat.model, self._desk) as self._sockets:
+            while launch is not None:
+                launch = self._next_launch(self._turn(launch, self._sockets.folder))
+                if not self._sockets.alive():
+                    break
+        return launch
+
     def _turn(self, launch: AgentLaunch, sockets: SocketFolder) -> Ended:
-        number = len(self.record.events.of("agent-started")) + 1
-        box = self.box(launch, sockets)
+        begun = len(self.record.events.of("agent-started"))
+        self._box = self.box(launch, sockets)
         self._line, self._final_at, self._alive_at = b"", None, time.monotonic()
         if self._desk is not None:
-            self._desk.turn = number
+            self._desk.turn = begun + 1
+        try:
+            return self._in_box(self._box, begun + 1)
+        except (EngineUnavailable, ContainerFailed) as error:
+            if begun == len(self.record.events.of("agent-started")) == 0:
+                raise  # not even the first could be started: a mistake, no accident
+            self._losses.note(what_went(error), error)
+            return "lost"
+
+    def _in_box(self, box: AgentBox, number: int) -> Ended:
         with box.open(self._agent_output):
             self.record.events.append("agent-started", container=box.container_id, turn=number)
             self.clock.start()
+            status: ExitStatus | None = None
             try:
                 ended = self._watch(box)
             finally:
                 self.clock.stop()
-                box.end()
-                status = box.exit_status()
-                self.record.events.append(
-                    "agent-exited",
-                    code=status.code if status else None,
-                    oom_killed=bool(status and status.oom_killed),
-                    turn=number,
-                )
+                status = self._ended(box, number)
             with suppress(OSError):  # a log that cannot be kept must not cost the run
                 box.keep_session_log(self.seat.agent.session_files, number)
+        if ended == "lost":
+            self._losses.note("sockets", ContainerGone("The folder of the run's sockets was removed."))
+        elif ended == "exited" and status is not None and status.from_outside:
+            self._losses.note("container", ContainerGone("The agent's container was ended from outside."))
+            ended = "lost"
+        else:
+            self._losses.forget()
         return ended
+
+    def _ended(self, box: AgentBox, number: int) -> ExitStatus | None:
+        """End the container if it runs; how it ended is in the record even if the engine cannot say it."""
+        status = None
+        try:
+            box.end()
+            status = box.exit_status()
+        finally:
+            self.record.events.append(
+                "agent-exited",
+                code=status.code if status else None,
+                oom_killed=bool(status and status.oom_killed),
+                turn=number,
+            )
+        return status
 
     def _next_launch(self, ended: Ended) -> AgentLaunch | None:
         """How the agent goes on after a turn; None: its part of the run is over, or is being interrupted."""
@@ -137,7 +177,7 @@ class AgentPhase:
     def _continuation(self, ended: Ended) -> AgentLaunch | None:
         if self._desk is not None and self._desk.denied:
             return None
-        if not self._conversation.can_go_on:
+        if ended != "lost" and not self._conversation.can_go_on:
             return None
         self._wait_for_work()
         left = iterations_left(self.record)
@@ -149,16 +189,26 @@ class AgentPhase:
         return launch
 
     def _why(self, ended: Ended) -> Why | None:
-        """The reason to continue, if there is one: a provider's failure is not the agent's stop."""
+        """The reason to continue, if there is one: a failure of ours or of the provider is not the agent's stop.
+
+        Raises:
+            CurationError: we or the provider failed too often; the run stays as it is, to be resumed.
+        """
+        if ended == "lost":
+            self._losses.make_room(self._box)
+            return None if self.stopping() else "lost"
         if self._desk is not None and self._desk.provider_failed:
             self._outages += 1
+            if self._outages > OUTAGES and self.patient:
+                raise self._losses.of_provider(self._outages)
             if self._outages > OUTAGES:
                 return None
             if self.patient:
                 self._sleep(OUTAGE_SECONDS * 2 ** (self._outages - 1))
             return "provider"
         self._outages = 0
-        used = sum(event.data["why"] != "provider" for event in self.record.events.of("agent-continued"))
+        told = [event.data["why"] for event in self.record.events.of("agent-continued")]
+        used = len(told) - told.count("provider") - told.count("lost")
         if used >= self.record.spec.task.budgets.continuations:
             return None
         return "idle" if ended == "idle" else "stopped"
@@ -189,6 +239,8 @@ class AgentPhase:
             if self.stopping():
                 self.tell_interruption()
                 return "stopped"
+            if not self._sockets.alive():
+                return "lost"
             done = self.done_at()
             if done is not None and now - done > DONE_SECONDS:
                 return "done"
@@ -215,8 +267,8 @@ class AgentPhase:
         """Seconds without a sign of life; while the host works for the agent, none are expected."""
         if self.work.busy:
             self._alive_at = now
-        if self._gateway is not None:
-            activity = self._gateway.activity()
+        activity = self._sockets.activity()
+        if activity is not None:
             self._alive_at = now if activity.in_flight else max(self._alive_at, activity.last)
         return now - self._alive_at
 
@@ -245,36 +297,13 @@ class AgentPhase:
             limit = self.record.spec.task.limits.memory
             self.handler.notice(f"{count} process(es) were killed for memory; the container's limit is {limit}")
 
-    # -- sockets -------------------------------------------------------------------------------------
 
-    def _open_gateway(self, stack: ExitStack, sockets: SocketFolder) -> None:
-        self._desk: ModelDesk | None = None
-        self._gateway: GatewayServer | None = None
-        model = self.seat.model
-        if model is None:
-            return
-        self._desk = ModelDesk(self.record, PriceTable(model.used.provider, model.used.prices), model.denied)
-        stack.callback(self._desk.close)
-        self._gateway = stack.enter_context(
-            GatewayServer(
-                sockets.path,
-                model.source,
-                model.pins,
-                self._desk,
-                first_id=self._desk.first_id,
-                on_error=self._error_teller("gateway-error"),
-                on_turned_away=self._desk.turned_away,
-            )
-        )
-
-    def _error_teller(self, kind: str) -> Callable[[str], None]:
-        """For requests that a server of ours could not answer: ours, told to the agent as such."""
-        lock = threading.Lock()
-
-        def tell(report: str) -> None:
-            with suppress(OSError), lock:  # a full disk must not cost the agent its answer
-                with (self.record.folder / "server.log").open("a") as log:
-                    log.write(f"{report}\n")
-                self.record.events.append(kind, error=report.strip().splitlines()[-1][:500])
-
-        return tell
+def _last_word(record: RunRecord) -> Ended | None:
+    """How the agent's last turn came to its end by itself, if nothing was made of that yet."""
+    kinds = [event.kind for event in record.events.all()]
+    if "agent-started" not in kinds:
+        return None
+    since = set(kinds[len(kinds) - kinds[::-1].index("agent-started") :])
+    if "agent-exited" not in since or since & {"interrupted", "agent-lost", "agent-continued"}:
+        return None
+    return "idle" if "agent-idle" in since else "exited"

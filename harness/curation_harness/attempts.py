@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -14,13 +14,18 @@ from curation_harness import feedback
 from curation_harness.checkpoints import KeptModels
 from curation_harness.record.measures import Scores
 from curation_harness.record.models import AttemptResult, Timings, Truth
+from curation_harness.record.scheme import ITEM_FILES
 from curation_harness.record.state import ledger
 from curation_harness.record.store import RunRecord
 from curation_harness.trial import Trial, TrialRunner
 from curation_plugins.api import Progress
-from curation_plugins.errors import WorkFailed
+from curation_plugins.errors import WorkAbandoned, WorkerDiskFull, WorkFailed
 from curation_plugins.selection import Selection, read_canonical
 from curation_sandbox.protocol import AttemptState, Feedback
+
+DEATHS: Final = 3
+"""An attempt during which the process of the harness died this often is not begun again: its rows may be what kills
+it."""
 
 
 class Attempts(Protocol):
@@ -47,10 +52,17 @@ class AttemptRunner:
         return KeptModels(self.record)
 
     def run(self, n: int) -> None:
-        """Train, score and record attempt ``n``; a failure of ours is recorded as ours and refunded."""
+        """Train, score and record attempt ``n``; a failure of ours is recorded as ours and refunded.
+
+        Raises:
+            WorkerDiskFull: it stays unfinished; no attempt can come to its end before there is room.
+        """
         if self.stopping():
             return
         record = self.record
+        if deaths(record, n) >= DEATHS:
+            self._failed(n, WorkAbandoned(f"the harness died {DEATHS} times during attempt {n}"))
+            return
         record.events.append("attempt-started", n=n)
         self.state(n, "training")
         began = time.monotonic()
@@ -59,6 +71,9 @@ class AttemptRunner:
             selection, seed = record.selection_file(n), record.spec.seeds.attempt
             kept = self.checkpoints.place(n)
             trial = self.trials.run(selection, seed, folder, self._progress(n), keep=kept)
+        except WorkerDiskFull as error:
+            record.events.append("worker", what="disk-full", failure=str(error)[:500])
+            raise
         except WorkFailed as error:
             if not self.stopping():
                 self._failed(n, error)
@@ -94,6 +109,10 @@ class AttemptRunner:
 
     def _failed(self, n: int, error: WorkFailed) -> None:
         record = self.record
+        handed_in = {"submission.json", record.selection_file(n).name}
+        for entry in record.attempt_folder(n).iterdir():
+            if entry.is_file() and entry.name not in handed_in:
+                entry.unlink()  # of the half that was scored before it failed
         refund = ledger(record).refunded < record.spec.task.budgets.refunds
         failure = f"{type(error).__name__}: {error}"
         record.write_result(
@@ -115,7 +134,9 @@ class AttemptRunner:
             if result.public is not None and result.n != n
         ]
         rules = self.record.spec.task.feedback
-        return feedback.compose(n, public, earlier, self.record.references(), rules)
+        scoring = self.record.spec.scoring
+        mean_of = scoring.mean_of["public"] if scoring else ""
+        return feedback.compose(n, public, earlier, self.record.references(), rules, mean_of)
 
     def _truth(self, n: int) -> Truth | None:
         good = self.trials.task.truth(self.trials.assets)
@@ -141,10 +162,10 @@ class RecordedAttempts:
         if result is None:
             failure = "the recorded run has no result of this attempt"
             result = AttemptResult(n=n, status="failed", seed=self.record.spec.seeds.attempt, failure=failure)
-        for name in ("items-public.jsonl", "items-sealed.jsonl"):
-            items = self.recorded.attempt_folder(n) / name
-            if items.exists():
-                shutil.copyfile(items, self.record.attempt_folder(n) / name)
+        for name in ITEM_FILES:
+            file = self.recorded.attempt_folder(n) / name
+            if file.exists():
+                shutil.copyfile(file, self.record.attempt_folder(n) / name)
         self.record.write_result(result)
         if result.public is not None:
             self.record.events.append("attempt-scored", n=n, mean=result.public.mean)
@@ -152,6 +173,21 @@ class RecordedAttempts:
             failure = (result.failure or "failed").split(":")[0]
             self.record.events.append("attempt-failed", n=n, failure=failure, refunded=result.refunded)
         self.state(n, result.status)
+
+
+def deaths(record: RunRecord, n: int) -> int:
+    """How often the process of the harness has died during attempt ``n``: it was begun, and the next thing that
+    happened in order was that another process went on."""
+    died, begun = 0, False
+    for event in record.events.of("attempt-started", "interrupted", "worker", "resumed"):
+        if event.kind == "attempt-started":
+            begun = event.data["n"] == n
+        elif event.kind == "resumed":
+            died += begun
+            begun = False
+        elif event.kind == "interrupted" or event.data["what"] == "disk-full":
+            begun = False
+    return died
 
 
 def against_truth(selection: Selection, good: Sequence[bool] | np.ndarray, rows_max: int) -> Truth:

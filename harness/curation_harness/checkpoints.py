@@ -48,16 +48,22 @@ class KeptModels:
 
     def settle(self) -> None:
         """Remove what the policy does not keep, and tell the record what stays. May be called at any time between
-        attempts, and again."""
-        wanted = self._wanted()
-        told = {event.data["n"] for event in self.record.events.of("checkpoint-kept")}
+        attempts, and again.
+
+        A removal is told first: half a model that a kill left would have another size.
+        """
+        wanted, events = self._wanted(), self.record.events
+        kept = {event.data["n"] for event in events.of("checkpoint-kept")}
+        removed = {event.data["n"] for event in events.of("checkpoint-removed")}
         for path in sorted(self.record.folder.glob(f"attempts/*/{NAME}")):
             n, size = int(path.parent.name), _size(path)
-            if n not in wanted:
-                _remove(path)
-                self.record.events.append("checkpoint-removed", n=n, bytes=size)
-            elif n not in told:
-                self.record.events.append("checkpoint-kept", n=n, bytes=size)
+            if n in wanted:
+                if n not in kept:
+                    events.append("checkpoint-kept", n=n, bytes=size)
+                continue
+            if n not in removed and self.record.result(n) is not None:
+                events.append("checkpoint-removed", n=n, bytes=size)
+            _remove(path)
 
     def _wanted(self) -> frozenset[int]:
         results = self.record.results()

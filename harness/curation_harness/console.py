@@ -118,8 +118,11 @@ _TELL: dict[str, Callable[[Event], str]] = {
     "agent-started": _started,
     "agent-idle": lambda event: f"nothing was heard of the agent for {event.data['seconds']:.0f} s; it is ended",
     "agent-lingers": lambda event: "the agent's program went on after its last word; it is ended",
+    "agent-lost": lambda event: (
+        f"the agent's {event.data['what']} went away, no fault of its own: {event.data['error']}"
+    ),
     "agent-continued": lambda event: (
-        f"the agent stopped with {event.data['iterations_left']} iteration(s) left and is continued"
+        f"the agent is continued; {event.data['iterations_left']} iteration(s) are left ({event.data['why']})"
     ),
     "gateway-error": lambda event: f"the gateway failed on a request: {event.data['error']}",
     "accepted": lambda event: f"attempt {event.data['n']} accepted: {event.data['rows']} rows",

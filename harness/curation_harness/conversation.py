@@ -11,13 +11,14 @@ from curation_harness.record.store import RunRecord
 from curation_harness.seat import Seat
 from curation_plugins.api import AgentLaunch
 
-Why = Literal["stopped", "idle", "provider", "interrupted"]
+Why = Literal["stopped", "idle", "provider", "lost", "interrupted"]
 """Why a turn is not the first one."""
 
 _SAID: Final[dict[Why, str]] = {
     "stopped": "You stopped, and the run is not over.",
     "idle": "Nothing was heard of you for a long time, so your program was ended and started again.",
     "provider": "The connection to the model had failed, which was no fault of yours; it goes on now.",
+    "lost": "Your container was ended from outside, which was no fault of yours; you go on in a new one.",
     "interrupted": "The run was interrupted and goes on now.",
 }
 
@@ -44,10 +45,13 @@ class Conversation:
         return self.seat.launch(len(starts) + 1)
 
     def go_on(self, why: Why) -> AgentLaunch | None:
-        """The next turn; a conversation in which the model never answered is begun anew."""
+        """The next turn; a conversation in which the model never answered is begun anew, and so is a lost one that
+        cannot be gone on with."""
         starts = self._starts()
         if starts and self._answered(starts[-1]):
-            return self.seat.proceed(len(starts), self._message(why))
+            again = self.seat.proceed(len(starts), self._message(why))
+            if again is not None or why != "lost":
+                return again
         return self.seat.launch(len(starts) + 1)
 
     def _message(self, why: Why) -> str:

@@ -5,18 +5,24 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from curation_harness import estimates, fetch, machine, provenance, providers, seeds
 from curation_harness import plan as plans
+from curation_harness.agent_container import Places, container_spec, exposure
 from curation_harness.machine import Check
 from curation_harness.plan import LaunchOptions, Plan
 from curation_harness.prerequisites import find_image
+from curation_harness.record.scheme import Scheme
+from curation_harness.report import wording
+from curation_harness.sandboxed import socket_like
 from curation_plugins import assets as task_assets
+from curation_plugins.api import AgentLaunch
 from curation_plugins.registry import Registry
 from curation_sandbox.errors import CurationError
 from curation_sandbox.gateway.probe import probe
-from curation_sandbox.spec import format_size
+from curation_sandbox.spec import ContainerSpec, format_size
 
 _BYTES = frozenset({"memory", "file_size", "workspace_size", "home_size", "tmp_size", "shm_size", "max_bytes"})
 """Keys of a task whose values are bytes."""
@@ -66,6 +72,7 @@ def describe(options: LaunchOptions, registry: Registry) -> Description:
         "model": plan.model.model_dump(mode="json") if plan.model else None,
         "scaffold": {"name": plan.scaffold.name, "version": plan.scaffold.version},
         "reproduce_policy": plan.reproduces,
+        "runtime": plan.options.runtime,
         "engine": plan.engine.name,
         "seeds": seeds.of_run(options.seed, plan.task.config.headline.seeds).model_dump(),
         "recipe": dict(plan.task.applied_recipe()),
@@ -75,12 +82,35 @@ def describe(options: LaunchOptions, registry: Registry) -> Description:
             "made": assets.is_dir(),
             "downloads": [piece.as_json() for piece in fetch.pieces(plan.task, options.cache)],
         },
+        "container": exposure(_container(plan, launch, assets)),
         "estimates": estimates.of(plan),
         "task": plan.task.config.model_dump(mode="json"),
+        "scoring": Scheme.of(plan.task).kept(plan.task.mean_name).model_dump(mode="json"),
     }
     image = _image(plans.image_name(launch, plan.task))
     return Description(
         resolved, (*machine.checks(plan), *estimates.checks(plan), _scoring(plan), image, *_model(plan))
+    )
+
+
+def _container(plan: Plan, launch: AgentLaunch, assets: Path) -> ContainerSpec:
+    """What a run would start, but for names that are drawn then: the folder of its sockets, the image's digest."""
+    sockets, volumes = socket_like().parent, plan.options.runs / plan.run_id / "volumes"
+    places = Places(
+        pool=assets / "pool",
+        sockets=sockets,
+        files=sockets.with_name("f"),
+        workspace=volumes / "workspace",
+        home=volumes / "home",
+    )
+    return container_spec(
+        plan.run_id,
+        plans.image_name(launch, plan.task),
+        launch,
+        plan.task.config.limits,
+        places,
+        gateway=plan.model is not None,
+        runtime=plan.options.runtime,
     )
 
 
@@ -128,14 +158,17 @@ def _lines(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     again = "; policies are run again" if plan["reproduce_policy"] else ""
     yield "scaffold", f"{plan['scaffold']['name']} (version {plan['scaffold']['version']}){again}"
     yield "engine", plan["engine"]
+    if plan["runtime"]:
+        yield "runtime", f"{plan['runtime']} (`harness doctor --sandbox --runtime {plan['runtime']}` tries it)"
     yield "task's files", f"{plan['assets']['folder']} ({'there' if plan['assets']['made'] else 'to be made first'})"
     headline = ", ".join(str(seed) for seed in drawn["headline"])
     yield "seeds", f"run {drawn['run']}, agent {drawn['agent']}, attempts {drawn['attempt']}, headline {headline}"
     yield "submission", _pairs(task["submission"])
     yield "budgets", _pairs(task["budgets"])
     yield "container", _pairs(task["limits"])
+    yield from _exposure(plan["container"])
     yield "worker", _pairs(task["workers"])
-    yield "benchmarks", ", ".join(task["benchmarks"])
+    yield "benchmarks", f"{', '.join(task['benchmarks'])}. {wording.means(plan['scoring']['mean_of'])}"
     yield "recipe", _pairs(plan["recipe"])
     if task["evaluation"]:
         yield "evaluation", _pairs(task["evaluation"])
@@ -144,6 +177,17 @@ def _lines(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"  {piece['name']}", f"{piece['from']}, {size}{'' if piece['here'] else ', not here'}"
     if plan["estimates"] is not None:
         yield from estimates.lines(plan["estimates"])
+
+
+def _exposure(container: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What the agent's program can see and write; all of it is in ``as_json``."""
+    host = container["HostConfig"]
+    runtime = f", runtime {host['Runtime']}" if "Runtime" in host else ""
+    yield "  isolation", f"network {host['NetworkMode']}, user {container['User']}, read-only root{runtime}"
+    for mount in host["Mounts"]:
+        yield f"  {mount['Target']}", f"{mount['Source']} ({'read-only' if mount['ReadOnly'] else 'writable'})"
+    yield "  in memory", ", ".join([*host["Tmpfs"], "/dev/shm"])
+    yield "  variables", ", ".join(entry.partition("=")[0] for entry in container["Env"])
 
 
 def _short(word: str) -> str:

@@ -13,7 +13,8 @@ CurationError (curation_sandbox.errors)
      ├─ RerunDiffers          49  `harness rerun`: a score or a submission differs
      ├─ KeyMissing            50  no key for the model's provider, or one that cannot be used
      ├─ ModelUnknown          51  the provider has no such model
-     └─ ReproductionFailed    52  the host could not run a policy again; no fault of the policy
+     ├─ ReproductionFailed    52  the host could not run a policy again; no fault of the policy
+     └─ ArchiveInvalid        53  a file is no exported record, or holds what no record does
 
 """
 
@@ -75,3 +76,7 @@ class ModelUnknown(HarnessError):
 
 class ReproductionFailed(HarnessError):
     exit_code = 52
+
+
+class ArchiveInvalid(HarnessError):
+    exit_code = 53

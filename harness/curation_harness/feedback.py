@@ -20,12 +20,14 @@ def compose(
     earlier: Sequence[tuple[int, float]],
     references: ReferenceTable | None,
     rules: FeedbackRules,
+    mean_of: str = "",
 ) -> Feedback:
     """Feedback on attempt ``n``.
 
     Args:
         public: its public scores.
         earlier: (attempt, public mean) of the scored attempts before it.
+        mean_of: what the public mean is called.
     """
     noise = floor(references)
     digits = rules.digits
@@ -45,6 +47,7 @@ def compose(
         best_so_far=round(best_mean, digits),
         best_attempt=best_attempt,
         message=_message(n, mean, earlier, noise),
+        mean_of=mean_of,
     )
 
 

@@ -35,7 +35,9 @@ class HeadlineRunner:
         winner = best(record.results())
         if winner is None:
             return None
-        record.events.append("headline-started", attempt=winner.n)
+        begun = record.events.of("headline-started")
+        if not begun or begun[-1].data["attempt"] != winner.n:
+            record.events.append("headline-started", attempt=winner.n)
         seeds = record.spec.seeds.headline
         scored = tuple(self._seed(winner.n, k, seed) for k, seed in enumerate(seeds, start=1))
         headline = compose(record, winner.n, scored, Scheme.of(self.trials.task))
@@ -44,9 +46,10 @@ class HeadlineRunner:
 
     def _seed(self, n: int, k: int, seed: int) -> SeedScores:
         record = self.record
-        items = _items_folder(record, n, k)
+        items = items_folder(record, n, k)
         path = items / "scores.json"
         if path.exists():
+            self._tell(k, seed)
             return read(path, SeedScores)
         items.mkdir(parents=True, exist_ok=True)
         selection = record.selection_file(n)
@@ -65,8 +68,15 @@ class HeadlineRunner:
             model_digest=trial.model_digest,
         )
         files.write_model(path, scores)
-        record.events.append("headline-seed", k=k, seed=seed)
+        self._tell(k, seed)
         return scores
+
+    def _tell(self, k: int, seed: int) -> None:
+        """Once for each headline that was begun: a kill may have come before the event."""
+        since = self.record.events.of("headline-started")[-1].seq
+        told = {event.data["k"] for event in self.record.events.of("headline-seed") if event.seq > since}
+        if k not in told:
+            self.record.events.append("headline-seed", k=k, seed=seed)
 
 
 def compose(record: RunRecord, attempt: int, seeds: tuple[SeedScores, ...], scheme: Scheme) -> Headline:
@@ -87,7 +97,7 @@ def _analysis(record: RunRecord, attempt: int, seeds: int, scheme: Scheme) -> An
         return None
     from curation_harness.record.analysis import analyse  # numpy; reading records does without it
 
-    folders = [_items_folder(record, attempt, k) for k in range(1, seeds + 1)]
+    folders = [items_folder(record, attempt, k) for k in range(1, seeds + 1)]
     headline: list[Halves] = [
         {half: scheme.tally(scheme.read(folder, half)) for half in HALVES} for folder in folders
     ]
@@ -96,6 +106,6 @@ def _analysis(record: RunRecord, attempt: int, seeds: int, scheme: Scheme) -> An
     return analyse(headline, chosen, scored, table.sums, graded=scheme.graded)
 
 
-def _items_folder(record: RunRecord, attempt: int, k: int) -> Path:
+def items_folder(record: RunRecord, attempt: int, k: int) -> Path:
     """By attempt: after a resume another attempt may be the best, and must not inherit these."""
     return record.folder / "headline" / f"attempt-{attempt:03d}" / f"seed-{k}"

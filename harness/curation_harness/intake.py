@@ -13,6 +13,7 @@ from curation_harness.record.events import now
 from curation_harness.record.models import AttemptResult, AttemptSubmission, Refusal, ReproductionKept
 from curation_harness.record.state import iterations_left, ledger
 from curation_harness.record.store import RunRecord
+from curation_harness.reproduction import failures
 from curation_harness.reproduction.reproducer import Reproducer
 from curation_harness.work import HostWork
 from curation_plugins.api import Scaffold, Task
@@ -100,6 +101,7 @@ class Intake:
                 return Duplicate(attempt=earlier)
             if not self.record.spec.reproduce_policy:
                 return self._decide(handed, None)
+            failures.require_few(self.record)
             self._checking = request.key
             self.work.add(lambda: self._check(handed))
             return Checking(key=request.key)
@@ -136,7 +138,7 @@ class Intake:
                 self._decide(handed, found)
                 self._checking = None
         except CurationError as error:
-            self.record.events.append("worker", what="reproduction-failed", failure=str(error)[:500])
+            failures.note(self.record, error)
             with self._lock:
                 self._failed.add(key)
                 self._checking = None

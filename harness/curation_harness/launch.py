@@ -1,30 +1,36 @@
-"""``launch``, ``resume``, ``finish``, ``references`` and ``rerun`` as functions: what the commands call."""
+"""``launch``, ``resume``, ``finish`` and ``references`` as functions: what the commands call."""
 
 from __future__ import annotations
 
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from curation_harness import leftovers, machine, references
+from curation_harness import leftovers, machine, references, sandbox_check
 from curation_harness import plan as plans
-from curation_harness.errors import OptionInvalid, RecordInvalid
+from curation_harness.changes import require_same
+from curation_harness.errors import OptionInvalid, RecordInvalid, RunBusy
 from curation_harness.interruption import interruptible
 from curation_harness.noise import NoiseRunner
-from curation_harness.plan import LaunchOptions
+from curation_harness.plan import LaunchOptions, Plan
 from curation_harness.prerequisites import find_image, model_line
 from curation_harness.record.measures import Noise
-from curation_harness.record.models import ReferenceTable, RunStatus
-from curation_harness.record.state import iterations_left
+from curation_harness.record.models import ImageUsed, ReferenceTable, RunStatus
+from curation_harness.record.sealing import note_beside, root, seal
+from curation_harness.record.state import iterations_left, status
 from curation_harness.record.store import RunRecord
-from curation_harness.recorded import agent_is_through, image_of_then, plan_of, refuse_ended, seat_again, task_of
+from curation_harness.recorded import (
+    agent_is_through,
+    refuse_ended,
+    seat_again,
+    task_of,
+    unconcluded,
+)
+from curation_harness.recovery import clear_scratch
 from curation_harness.references import ReferenceRunner
-from curation_harness.replay.runner import Replayer
-from curation_harness.replay.verdict import Replay
-from curation_harness.rerun import Rerun, SubmissionRerunner
 from curation_harness.run import Parts, RunLoop
 from curation_harness.seat import Seat
 from curation_harness.shipped_signals import Shipped, SignalMaker
@@ -33,14 +39,12 @@ from curation_harness.trajectory.building import write as write_trajectory
 from curation_harness.trial import TrialRunner
 from curation_harness.watcher import Watcher
 from curation_plugins import assets as task_assets
-from curation_plugins.api import Task
-from curation_plugins.errors import WorkFailed
+from curation_plugins.api import AgentLaunch, Task
+from curation_plugins.engines.local import FULL_BYTES
+from curation_plugins.errors import WorkerDiskFull, WorkFailed
 from curation_plugins.registry import Registry
 from curation_sandbox import engine as engines
-from curation_sandbox.errors import DiskFull, EngineUnavailable
-
-FULL_BYTES = 2**20
-"""A disk with less room than this is called full when something on it has failed."""
+from curation_sandbox.errors import CurationError, DiskFull, EngineUnavailable
 
 
 @dataclass(frozen=True)
@@ -67,39 +71,71 @@ def launch(options: LaunchOptions, registry: Registry, watcher: Watcher) -> Outc
         raise OptionInvalid(f"agent {plan.agent.name} needs a terminal", hint="Run it from one, without --json.")
     line = model_line(plan.model, plan.agent, watcher)
     watcher.step("checking the engine and the image")
-    find_image(plans.image_name(first, plan.task))
+    image = find_image(plans.image_name(first, plan.task))
     machine.require(plan)
+    sandbox_check.require(image, options.runtime, options.cache, watcher)
     watcher.step(f"making or checking the files of task {plan.task.name}")
     assets = task_assets.ensure(options.cache, plan.task, watcher.progress)
     agent = plan.agent_launch(assets)
     image = find_image(plans.image_name(agent, plan.task))
-    spec = plans.run_spec(plan, agent, image, assets)
     table = references.find(options.cache, plan.task, assets)
     if table is None:
         watcher.step(
             f"no references are known for this pool and recipe; `harness references {plan.task.name}` measures them"
         )
-    record = RunRecord.create(options.runs, spec, table)
-    if line is not None:
-        record.write_prompt(plan.prompt())
+    return begin(plan, plan.seat(assets, image, line), agent, image, table, watcher)
+
+
+def begin(
+    plan: Plan, seat: Seat, agent: AgentLaunch, image: ImageUsed, table: ReferenceTable | None, watcher: Watcher
+) -> Outcome:
+    """Make the record of a run that is planned and prepared, and run it.
+
+    Args:
+        agent: how the seat's program is started.
+        table: the references, if there are any.
+    """
+    options, assets = plan.options, seat.request.assets
+    spec = plans.run_spec(plan, agent, image, assets)
+    record = RunRecord.create(options.runs, spec, table, None if seat.model is None else plan.prompt())
     watcher.step(f"run {plan.run_id} is kept in {record.folder}")
     with _withdrawn_unless_begun(record):
-        return _drive(record, plan.task, registry, assets, options.cache, watcher, plan.seat(assets, image, line))
+        return _drive(record, plan.task, plan.registry, assets, options.cache, watcher, seat)
 
 
 def resume(record: RunRecord, registry: Registry, cache: Path, watcher: Watcher) -> Outcome:
     """Go on with an interrupted run: unfinished attempts first, then the agent, then the headline."""
+    if unconcluded(record):
+        return _conclude(record, registry, cache, watcher)
     refuse_ended(record)
     task, assets = task_of(record, registry, cache, watcher)
+    require_same(record, registry, task)
     seat = None if agent_is_through(record) else seat_again(record, registry, task, assets, watcher)
+    if seat is not None:
+        sandbox_check.require(record.spec.image, record.spec.runtime, cache, watcher)
     return _drive(record, task, registry, assets, cache, watcher, seat, resumed=True)
 
 
 def finish(record: RunRecord, registry: Registry, cache: Path, watcher: Watcher) -> Outcome:
     """Score an interrupted run as it stands: unfinished attempts, then the headline; the agent is not run again."""
+    if unconcluded(record):
+        return _conclude(record, registry, cache, watcher)
     refuse_ended(record)
     task, assets = task_of(record, registry, cache, watcher)
+    require_same(record, registry, task)
     return _drive(record, task, registry, assets, cache, watcher, None, resumed=True)
+
+
+def _conclude(record: RunRecord, registry: Registry, cache: Path, watcher: Watcher) -> Outcome:
+    """Seal a run that had ended when its process was killed, and write its report. What was sealed stays so: another
+    seal would cover what was changed since."""
+    task, assets = task_of(record, registry, cache, watcher)
+    with record.lock():
+        if root(record.folder) is None:
+            record.events.drop_torn_tail()
+            clear_scratch(record)
+            seal(record)
+    return Outcome(record, status(record), _write_up(record, task, assets, registry, watcher))
 
 
 def measure_references(task: Task, registry: Registry, engine: str, cache: Path, watcher: Watcher) -> ReferenceTable:
@@ -144,29 +180,6 @@ def _measuring(task: Task, registry: Registry, engine: str, cache: Path, assets:
         yield TrialRunner(task, assets, session)
 
 
-def rerun_submissions(record: RunRecord, registry: Registry, cache: Path, epsilon: float, watcher: Watcher) -> Rerun:
-    """Train and score a run's submissions again."""
-    task, assets = task_of(record, registry, cache, watcher, same_files=False)
-    with (
-        record.lock(),
-        registry.engines.get(record.spec.engine).open(
-            run_id=record.spec.run_id, log=record.folder / "reruns.log", config=task.config
-        ) as session,
-    ):
-        trials = TrialRunner(task, assets, session)
-        return SubmissionRerunner(record, trials, epsilon, watcher.progress).run()
-
-
-def replay(record: RunRecord, registry: Registry, cache: Path, watcher: Watcher) -> Replay:
-    """Run a recorded agent again, against the recorded replies and feedback: no key, no network, no training."""
-    task, assets = task_of(record, registry, cache, watcher)
-    plan = plan_of(record.spec, registry, task, record.folder.parent)
-    image = image_of_then(record, plans.image_name(plan.agent_launch(assets), task))
-    with record.lock():
-        _remove_leftovers(cache)  # of a killed replay: it had the same run id
-        return Replayer(record, plan, image, assets, cache, watcher).run()
-
-
 def _drive(
     record: RunRecord,
     task: Task,
@@ -189,23 +202,62 @@ def _drive(
     )
     with ExitStack() as stack:
         stack.enter_context(_full_disk_named(record))
+        stack.enter_context(_sealed(record))
         if resumed:
-            _remove_leftovers(cache)
+            remove_leftovers(cache)
+        seen = len(record.events.all())
         loop = stack.enter_context(RunLoop(parts))
         stack.enter_context(interruptible(loop.stop))
         if resumed:
+            _refuse_overtaken(record, seen)
             loop.recover()
         loop.work_off()
         loop.work_through()
-        if seat is not None and not loop.stopping and iterations_left(record) > 0:
-            loop.agent_phase(seat)
+        if seat is not None and not loop.stopping:
+            if iterations_left(record) > 0:
+                loop.agent_phase(seat)
+            else:  # killed in the last attempt: the agent could only read its score
+                record.events.append("agent-over")
             loop.work_through()
         final = loop.headline_phase()
+    return Outcome(record, final, _write_up(record, task, assets, registry, watcher))
+
+
+def _refuse_overtaken(record: RunRecord, seen: int) -> None:
+    """What is to be done was decided from the record as it was when it was not yet locked.
+
+    Raises:
+        RunBusy: another process went on with the run meanwhile.
+    """
+    if any(event.kind != "clock" for event in record.events.all()[seen:]):
+        raise RunBusy(
+            f"another process has worked on run {record.spec.run_id} meanwhile",
+            hint=f"`harness show {record.spec.run_id}` says what it has come to.",
+        )
+
+
+def _write_up(record: RunRecord, task: Task, assets: Path, registry: Registry, watcher: Watcher) -> Path:
+    """What is made of a sealed record; the path of its report."""
     _write_trajectory(record, registry, watcher)
     watcher.step("writing the report")
     from curation_harness.report.html import write_report  # matplotlib takes longer to load than a container to start
 
-    return Outcome(record, final, write_report(record, task, assets))
+    report = write_report(record, task, assets)
+    note_beside(record, TRAJECTORY, report.name)
+    return report
+
+
+@contextmanager
+def _sealed(record: RunRecord) -> Iterator[None]:
+    """Seal the record when the work on it is over, however it ended."""
+    try:
+        yield
+    except BaseException:
+        with suppress(CurationError, OSError), record.lock():  # what went wrong is told, not that this does, too
+            seal(record)
+        raise
+    with suppress(RunBusy), record.lock():  # whoever has taken the run up in between seals it
+        seal(record)
 
 
 def _write_trajectory(record: RunRecord, registry: Registry, watcher: Watcher) -> None:
@@ -216,7 +268,7 @@ def _write_trajectory(record: RunRecord, registry: Registry, watcher: Watcher) -
         watcher.step(f"no {TRAJECTORY} was written: {error}")
 
 
-def _remove_leftovers(cache: Path) -> None:
+def remove_leftovers(cache: Path) -> None:
     """Remove containers and mounts of harness processes that died, this run's among them."""
     try:
         engine = engines.connect()
@@ -232,7 +284,8 @@ def _full_disk_named(record: RunRecord) -> Iterator[None]:
     try:
         yield
     except (WorkFailed, OSError) as error:
-        if shutil.disk_usage(record.folder).free >= FULL_BYTES:
+        known = isinstance(error, WorkerDiskFull)
+        if not known and shutil.disk_usage(record.folder).free >= FULL_BYTES:
             raise
         raise DiskFull(
             f"the disk is full: {record.folder} has no room left ({str(error).splitlines()[0]})",

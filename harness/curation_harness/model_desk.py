@@ -20,6 +20,8 @@ MAX_RECORD_BYTES: Final = 4 * 2**30
 fill the host's disk."""
 KEPT_REFUSED_BYTES: Final = 64 * 1024
 """What is kept of a refused request's body."""
+FAILED: Final = ("provider-error", "cut", "ours")
+"""Outcomes that are a failure of the provider or of ours."""
 
 
 class Denied(NamedTuple):
@@ -52,13 +54,15 @@ class ModelDesk:
             self._counts += entry.sent is not None and entry.kind == "count"
         self._dropped = 0
         self._denied: str | None = None
-        self._failed_last = False
+        calls = record.events.of("model-call")
+        self._failed_last = bool(calls) and calls[-1].data["outcome"] in FAILED
 
     @property
     def first_id(self) -> int:
-        """Number of the next exchange."""
-        entries = self._log.entries()
-        return entries[-1].id + 1 if entries else 1
+        """Number of the next exchange; none is used twice, though a request that was lost has no entry."""
+        numbers = [entry.id for entry in self._log.entries()]
+        numbers += [event.data["id"] for event in self._record.events.of("model-asked")]
+        return max(numbers, default=0) + 1
 
     @property
     def denied(self) -> str | None:
@@ -76,11 +80,24 @@ class ModelDesk:
             if denied is None:
                 self._open += 1
                 self._counts += ask.kind == "count"
-                return None
+        if denied is None:
+            self._reserve(ask)
+            return None
         if self._denied is None:
             self._denied = denied.budget
             self._record.events.append("budget-spent", budget=denied.budget)
         return denied.message
+
+    def _reserve(self, ask: Ask) -> None:
+        """Have it on disk that the request is sent: if nobody sees its end, it is charged all the same."""
+        if ask.kind != "generate":
+            return
+        try:
+            self._record.events.append("model-asked", id=ask.id, model=ask.model, tokens=len(ask.body) // 4)
+        except BaseException:  # it is not sent
+            with self._lock:
+                self._open -= 1
+            raise
 
     def finished(self, exchange: Exchange) -> None:
         try:
@@ -103,7 +120,7 @@ class ModelDesk:
         self._record.events.append("model-call", **call_event(entry))
         with self._lock:
             self._spent = self._spent.plus(entry.tokens, entry.dollars)
-            self._failed_last = exchange.outcome in ("provider-error", "cut", "ours")
+            self._failed_last = exchange.outcome in FAILED
 
     def turned_away(self) -> None:
         """Count a connection that was refused before it held a request; there is nothing to write down of it."""

@@ -17,6 +17,8 @@ MAX_FILES: Final = 1000
 """Of one turn."""
 MAX_SEEN: Final = 100_000
 """Files of a home that are looked at."""
+MAX_PATH: Final = 900
+"""Bytes of a path that is kept; the harness's own part of it comes on top."""
 _PIECE: Final = 2**20
 
 
@@ -46,8 +48,18 @@ def _matching(home: Path, patterns: Sequence[str]) -> Iterator[Path]:
             if seen > MAX_SEEN:
                 return
             path = at / name
+            if not _plain(path):
+                continue
             if any(len(path.parts) == len(wanted) and _begins(path.parts, wanted) for wanted in parts):
                 yield path
+
+
+def _plain(path: Path) -> bool:
+    """Whether a path can be listed, and packed into an archive: it is text, and not without end."""
+    try:
+        return len(path.as_posix().encode()) <= MAX_PATH
+    except UnicodeEncodeError:
+        return False
 
 
 def _begins(path: tuple[str, ...], pattern: tuple[str, ...]) -> bool:

@@ -27,7 +27,7 @@ from curation_harness.record import files
 from curation_harness.record.events import now
 from curation_harness.record.measures import Interval, Noise, Part, Scores, Spread
 from curation_harness.record.models import ReferenceSeed
-from curation_harness.record.scheme import Scheme
+from curation_harness.record.scheme import ITEM_FILES, Scheme
 from curation_harness.record.student import chi2_quantile
 from curation_harness.record.sums import HALVES, Half
 from curation_harness.references import FIXED, ReferenceRunner, write_selection
@@ -57,8 +57,7 @@ class NoiseRunner:
         """
         with self.open() as trials:
             references = ReferenceRunner(self.cache, trials, self.progress)
-            for k in range(seeds_wanted):
-                references.measure(FIXED, k, seeds_wanted)
+            references.measure_all([(FIXED, k, seeds_wanted) for k in range(seeds_wanted)])
             place = references.folder / "noise"
             place.mkdir(parents=True, exist_ok=True)
             missing = [e for e in range(evaluations) if not _done(place, e)]
@@ -98,8 +97,9 @@ class NoiseRunner:
                 files.write(place / "model.digest", trial.model_digest.encode())
             first = place / "evaluation-0"
             first.mkdir(exist_ok=True)
-            for half in HALVES:
-                (folder / f"items-{half}.jsonl").replace(first / f"items-{half}.jsonl")
+            for name in ITEM_FILES:
+                if (folder / name).exists():  # not every task keeps what the model said
+                    (folder / name).replace(first / name)
             (folder / "model").rename(kept)
         return next(iter(kept.iterdir()))
 

@@ -24,6 +24,7 @@ from curation_harness.record.models import (
     RunSpec,
     ScaffoldUsed,
 )
+from curation_harness.record.scheme import Scheme
 from curation_harness.seat import ModelLine, Seat
 from curation_plugins import assets as task_assets
 from curation_plugins import config
@@ -70,6 +71,8 @@ class LaunchOptions:
     base_url: str | None = None
     prices: Sequence[str] = ()
     """``NAME=INPUT/OUTPUT[/CACHED]``."""
+    runtime: str | None = None
+    """OCI runtime of the run's containers; none: the engine's own."""
     reproduce_policy: bool = False
     """Whether submitted policies are run again even where the scaffold does not ask for it."""
 
@@ -149,8 +152,13 @@ def make(options: LaunchOptions, registry: Registry) -> Plan:
         registry=registry,
         agent_options=config.options(options.agent_options, agent.options_class, agent.name),
         model=model,
-        session=str(uuid.uuid5(SESSIONS, f"{run_id} {options.seed}")),
+        session=session_of(run_id, options.seed),
     )
+
+
+def session_of(run_id: str, seed: int) -> str:
+    """The UUID by which an agent's program names its conversation."""
+    return str(uuid.uuid5(SESSIONS, f"{run_id} {seed}"))
 
 
 def image_name(launch: AgentLaunch, task: Task) -> str:
@@ -204,6 +212,7 @@ def run_spec(plan: Plan, launch: AgentLaunch, image: ImageUsed, assets: Path) ->
             version=agent_from.version,
             command=launch.command,
             agent_dir=str(options.agent_dir) if options.agent_dir else None,
+            agent_dir_digest=provenance.folder_digest(options.agent_dir) if options.agent_dir else None,
             agent_arg=options.agent_arg,
             options=plan.agent_options.model_dump(mode="json"),
             session=plan.session,
@@ -222,12 +231,15 @@ def run_spec(plan: Plan, launch: AgentLaunch, image: ImageUsed, assets: Path) ->
         pool_digest=task_assets.pool_digest(assets),
         recipe_digest=provenance.recipe_digest(task),
         image=image,
+        runtime=options.runtime,
         code=provenance.code_revision(),
         packages=provenance.packages(),
+        package_digests=provenance.package_digests(),
         hardware=provenance.hardware(),
         published=task.published(),
         reproduce_policy=plan.reproduces,
         audit=task.audited(assets),
+        scoring=Scheme.of(task).kept(task.mean_name),
     )
 
 

@@ -10,6 +10,7 @@ import platform
 import subprocess
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 import psutil
 
@@ -36,6 +37,10 @@ PACKAGES = (
     "vllm",
 )
 """Distributions whose version can change a score or the protocol."""
+
+
+READ_BYTES: Final = 64 * 2**20
+"""Largest folder of an agent's that is read for its digest."""
 
 
 def code_revision() -> CodeRevision:
@@ -71,6 +76,31 @@ def packages() -> dict[str, str]:
 
 
 @cache
+def package_digests() -> dict[str, str]:
+    """SHA-256 over what each of ``PACKAGES`` was installed with: the list of its files and their digests.
+
+    Left out of a list is what an installer makes by itself and differently on each machine: compiled files, scripts,
+    its own notes. A package without a list (an editable one) is not there.
+    """
+    found = {}
+    for name in PACKAGES:
+        try:
+            record = importlib.metadata.distribution(name).read_text("RECORD")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        lines = [line for line in (record or "").splitlines() if _shipped(line)]
+        if lines:
+            found[name] = hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+    return found
+
+
+def _shipped(line: str) -> bool:
+    """Whether a line of a ``RECORD`` is of a file that was in the package."""
+    path, _, rest = line.partition(",")
+    return rest.startswith("sha256=") and not path.startswith("..") and ".dist-info/" not in path
+
+
+@cache
 def hardware() -> Hardware:
     return Hardware(
         machine=platform.machine(),
@@ -80,6 +110,27 @@ def hardware() -> Hardware:
         gpus=_gpus(),
         kernel=platform.release(),
     )
+
+
+def folder_digest(folder: Path) -> str | None:
+    """SHA-256 over the names and contents of a folder's files, in order of names; links by where they point. None:
+    it holds more than ``READ_BYTES``, or something cannot be read."""
+    total, left = hashlib.sha256(), READ_BYTES
+    try:
+        for path in sorted(folder.rglob("*")):
+            if path.is_symlink():
+                content = os.fsencode(path.readlink())
+            elif path.is_file():
+                if (left := left - path.stat().st_size) < 0:
+                    return None
+                content = path.read_bytes()
+            else:
+                continue
+            name = os.fsencode(path.relative_to(folder))
+            total.update(name + b"\0" + hashlib.sha256(content).digest())
+    except OSError:
+        return None
+    return total.hexdigest()
 
 
 def _processor() -> str:

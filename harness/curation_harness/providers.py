@@ -15,11 +15,11 @@ from curation_harness.errors import KeyMissing, ModelUnknown, OptionInvalid
 from curation_harness.record.entry import Entry
 from curation_harness.record.models import ModelUsed
 from curation_plugins.api import Agent
-from curation_sandbox.conformance import Property
 from curation_sandbox.errors import CurationError
 from curation_sandbox.gateway.desk import ModelPins, Upstream
 from curation_sandbox.gateway.probe import ProbeResult, probe, subscription_token
 from curation_sandbox.gateway.wires import Wire
+from curation_sandbox.judging import Property
 
 
 class Provider(Entry):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from curation_harness.errors import HarnessError, OptionInvalid, RecordInvalid
+from curation_harness.errors import HarnessError, OptionInvalid, RecordInvalid, RunBusy
 from curation_harness.plan import LaunchOptions, Plan, image_name
 from curation_harness.prerequisites import find_image, model_line
+from curation_harness.record.layout import BESIDE
 from curation_harness.record.models import ImageUsed, RunSpec
+from curation_harness.record.sealing import root
 from curation_harness.record.state import status
 from curation_harness.record.store import RunRecord
+from curation_harness.record.upgrades import SEALED
 from curation_harness.seat import Seat
 from curation_harness.watcher import Watcher
 from curation_plugins import assets as task_assets
@@ -19,12 +22,28 @@ from curation_sandbox.errors import ImageMissing
 
 
 def refuse_ended(record: RunRecord) -> None:
+    """Raises:
+    RunBusy: another process works on the run. OptionInvalid: it has ended.
+    """
     now = status(record)
+    if now == "running":
+        raise RunBusy(
+            f"another process works on run {record.spec.run_id}",
+            hint="Wait for it, or end it with Ctrl-C there.",
+        )
     if now not in ("unscored", "failed"):
         raise OptionInvalid(
             f"run {record.spec.run_id} is {now}; there is nothing to go on with",
             hint=f"`harness show {record.spec.run_id}` shows it.",
         )
+
+
+def unconcluded(record: RunRecord) -> bool:
+    """Whether a run's process was killed between its last event and its report. Runs of formats without a seal were
+    never sealed, and stay as they are."""
+    if status(record) not in ("scored", "empty") or record.written_format() < SEALED:
+        return False
+    return root(record.folder) is None or not (record.folder / BESIDE).exists()
 
 
 def agent_is_through(record: RunRecord) -> bool:
@@ -81,6 +100,7 @@ def plan_of(spec: RunSpec, registry: Registry, task: Task, runs: Path) -> Plan:
         run_id=spec.run_id,
         agent_dir=Path(spec.agent.agent_dir) if spec.agent.agent_dir else None,
         agent_arg=spec.agent.agent_arg,
+        runtime=spec.runtime,
         reproduce_policy=spec.reproduce_policy,
     )
     return Plan(

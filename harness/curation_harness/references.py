@@ -12,6 +12,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from curation_harness.errors import ReferencesInvalid
 from curation_harness.record import files
 from curation_harness.record.events import now
 from curation_harness.record.measures import Noise
-from curation_harness.record.models import FORMAT, Origin, ReferenceArm, ReferenceSeed, ReferenceTable
+from curation_harness.record.models import TABLE_FORMAT, Origin, ReferenceArm, ReferenceSeed, ReferenceTable
 from curation_harness.record.scheme import Scheme
 from curation_harness.record.store import read
 from curation_harness.record.sums import HALVES, Halves, pack, shorten, unpack
@@ -157,10 +159,28 @@ class ReferenceRunner:
         wanted = self.trials.task.config.references
         for name in wanted:
             self.selection(name, seeds.of_reference(name, 0))
-        every = [(name, k, count) for name, count in wanted.items() for k in range(count)]
-        for number, (name, k, count) in enumerate(every, start=1):
-            self.measure(name, k, count, f"{number} of {len(every)}: ")
+        self.measure_all([(name, k, count) for name, count in wanted.items() for k in range(count)])
         return self.write_table()
+
+    def measure_all(self, wanted: Sequence[tuple[str, int, int]]) -> None:
+        """Each ``(reference, k, seeds of it)``: as many side by side as the engine has slots.
+
+        Raises:
+            WorkFailed: we failed; finished measurements stay, and none is begun any more.
+        """
+        every = [(*one, f"{number} of {len(wanted)}: ") for number, one in enumerate(wanted, start=1)]
+        at_once = min(self.trials.session.side_by_side(), len(every))
+        if at_once < 2:
+            for one in every:
+                self.measure(*one)
+            return
+        pool = ThreadPoolExecutor(at_once, thread_name_prefix="reference")
+        try:
+            for done in as_completed([pool.submit(self.measure, *one) for one in every]):
+                done.result()
+        finally:
+            # those under way end when the session is closed: nobody waits for them after Ctrl-C or a failure
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def write_table(self) -> ReferenceTable:
         """Put all that was measured into one table: the arms of the configuration, with what further seeds there
@@ -171,7 +191,7 @@ class ReferenceRunner:
             name: [self._halves(name, k) for k in range(len(measured))] for name, measured in arms.items() if measured
         }
         table = ReferenceTable(
-            format=FORMAT,
+            format=TABLE_FORMAT,
             task=task.name,
             pool_digest=task_assets.pool_digest(assets),
             recipe_digest=provenance.recipe_digest(task),

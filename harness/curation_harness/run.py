@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Mapping
@@ -17,16 +16,18 @@ from pydantic import JsonValue
 
 from curation_harness.agent_phase import AgentPhase
 from curation_harness.attempts import AttemptRunner, Attempts, RecordedAttempts
-from curation_harness.checkpoints import KeptModels
-from curation_harness.clock import AgentClock
+from curation_harness.changes import differences
+from curation_harness.clock import AgentClock, Pulse
 from curation_harness.handler import RunHandler
 from curation_harness.headline import HeadlineRunner
 from curation_harness.intake import Intake
 from curation_harness.methods_desk import MethodsDesk
-from curation_harness.record.exchanges import ExchangeLog, call_event
 from curation_harness.record.models import Headline, RunStatus
+from curation_harness.record.sealing import unseal
 from curation_harness.record.state import ledger
 from curation_harness.record.store import RunRecord
+from curation_harness.recorded import agent_is_through
+from curation_harness.recovery import recover, recover_clock
 from curation_harness.reproduction.history import SELECTION_NAMES, HistoryFolder
 from curation_harness.reproduction.reproducer import Reproducer
 from curation_harness.reproduction.runner import ContainerRunner, PolicyRunner
@@ -38,7 +39,7 @@ from curation_harness.trial import TrialRunner
 from curation_harness.watcher import Watcher
 from curation_harness.work import HostWork
 from curation_plugins.api import Engine, EngineSession, Scaffold, Task
-from curation_plugins.errors import WorkFailed
+from curation_plugins.errors import WorkerDiskFull, WorkFailed
 from curation_plugins.selection import Selection
 from curation_sandbox.protocol import AttemptState
 
@@ -79,12 +80,11 @@ class RunLoop:
     def __enter__(self) -> RunLoop:
         with ExitStack() as stack:
             stack.enter_context(self.record.lock())
+            unseal(self.record)
+            self.record.settle_format()
             self.record.events.drop_torn_tail()
             self.record.events.listen(self.parts.watcher.event)
-            self.clock = AgentClock(
-                ledger(self.record).agent_seconds,
-                lambda seconds: self.record.events.append("clock", agent_seconds=seconds),
-            )
+            self.clock = self._open_clock(stack)
             self.session = stack.enter_context(self._open_session())
             self.work = HostWork(self.clock)
             self.work.start()
@@ -145,6 +145,8 @@ class RunLoop:
             return "unscored"
         try:
             headline = self._headline()
+        except WorkerDiskFull:
+            raise  # no end: it is made when there is room
         except WorkFailed as error:
             if self._stop.is_set():
                 self._interrupted()
@@ -161,33 +163,12 @@ class RunLoop:
         return self._stop.is_set()
 
     def recover(self) -> None:
-        """Put right what a killed process left: half-made folders, an acceptance without its event."""
-        for torn in self.record.folder.glob("attempts/*/.trial-*"):
-            shutil.rmtree(torn, ignore_errors=True)
-        shutil.rmtree(self.record.folder / "policies", ignore_errors=True)
-        KeptModels(self.record).settle()
-        known = {event.data["n"] for event in self.record.events.of("accepted")}
-        for submission in self.record.submissions():
-            if submission.n not in known:  # its folder was published; the crash came before the event
-                self.record.events.append("accepted", n=submission.n, digest=submission.digest, rows=submission.rows)
-        counted = {event.data["n"] for event in self.record.events.of("refused")}
-        for refusal in self.record.refusals():
-            if refusal.n not in counted:
-                codes = sorted({problem.code for problem in refusal.problems})
-                self.record.events.append("refused", n=refusal.n, codes=codes)
-        told = {event.data["n"] for event in self.record.events.of("attempt-scored", "attempt-failed")}
-        for result in self.record.results():
-            if result.n not in told and result.public is not None:
-                self.record.events.append("attempt-scored", n=result.n, mean=result.public.mean)
-            elif result.n not in told:
-                self.record.events.append(
-                    "attempt-failed", n=result.n, failure="recorded before", refunded=result.refunded
-                )
-        called = {event.data["id"] for event in self.record.events.of("model-call")}
-        for entry in ExchangeLog(self.record.folder).entries():
-            if entry.counted and entry.id not in called:
-                self.record.events.append("model-call", **call_event(entry))
-        self.record.events.append("resumed")
+        """Put right what a killed process left, and tell that another goes on."""
+        events = self.record.events
+        recover(self.record)
+        events.append("resumed", changed=differences(self.record.spec, self.parts.task, self.parts.assets))
+        if agent_is_through(self.record) and not events.of("agent-over"):
+            events.append("agent-over")
 
     def stop(self) -> None:
         """End in order: no new work, workers killed, the run left ``unscored``. Safe from a signal handler."""
@@ -195,6 +176,16 @@ class RunLoop:
         threading.Thread(target=self.session.close, daemon=True).start()
 
     # -- inside --------------------------------------------------------------------------------------
+
+    def _open_clock(self, stack: ExitStack) -> AgentClock:
+        events, pulse = self.record.events, Pulse(self.record.folder)
+        recover_clock(self.record)
+        stack.callback(pulse.clear)
+        return AgentClock(
+            ledger(self.record).agent_seconds,
+            lambda seconds: events.append("clock", agent_seconds=seconds),
+            lambda seconds: pulse.beat(len(events.of("clock")), seconds),
+        )
 
     def _open_session(self) -> EngineSession:
         return self.parts.engine.open(
@@ -265,7 +256,8 @@ class RunLoop:
     def _policies(self) -> ContainerRunner:
         spec = self.record.spec
         output = SELECTION_NAMES[spec.task.submission.kind]
-        return ContainerRunner(spec.run_id, spec.image.digest, self.parts.assets / "pool", spec.task.limits, output)
+        pool, limits = self.parts.assets / "pool", spec.task.limits
+        return ContainerRunner(spec.run_id, spec.image.digest, pool, limits, output, spec.runtime)
 
     def _begin(self, n: int) -> None:
         self.handler.attempt_state(n, "queued")

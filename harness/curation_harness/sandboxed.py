@@ -10,27 +10,20 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-import curation_sandbox
 from curation_harness import native_log
+from curation_harness.agent_container import Places, container_spec
 from curation_harness.record.store import RunRecord
 from curation_plugins.api import AgentLaunch
 from curation_sandbox import engine as engines
+from curation_sandbox import owners
 from curation_sandbox.container import Container, ExitStatus
 from curation_sandbox.output_log import OutputLog
-from curation_sandbox.spec import POOL, ContainerSpec, Mount
+from curation_sandbox.spec import ContainerSpec
 from curation_sandbox.submit_server import SOCKET_NAME
 from curation_sandbox.volumes import Volume
 
-CURATE = Path(curation_sandbox.__file__).parent / "incontainer" / "curate.py"
-"""The command ``curate``: one file, mounted read-only."""
-START = CURATE.with_name("start.py")
-"""Starts an agent's program that has a model or files: one file, mounted read-only."""
-START_TARGET: Final = "/opt/curation/start.py"
-FILES: Final = "/opt/curation/files"
 _PREFIX: Final = "curation-"
 """Of the folder of a run's sockets."""
-RELAY_PORT: Final = 8123
-"""Where the gateway answers inside the container, on the loopback interface."""
 
 
 class AgentBox:
@@ -100,6 +93,17 @@ class AgentBox:
     def exit_status(self) -> ExitStatus | None:
         return self._here().wait(5)
 
+    def require_gone(self) -> None:
+        """See that the engine answers and that nothing of the container is left: two of one run would write into one
+        workspace.
+
+        Raises:
+            EngineUnavailable: it does not answer.
+        """
+        with engines.connect() as engine:
+            if self._container is not None:
+                engine.remove(self._container.name)
+
     def new_oom_kills(self) -> int:
         """Processes killed for memory since the last call."""
         total = self._here().oom_kills()
@@ -122,36 +126,23 @@ class AgentBox:
         folder = self._record.folder / "volumes"
         return Volume(folder / f"{name}.img", folder / name, size)
 
-    @property
-    def _started(self) -> bool:
-        """Whether the program is started by ``start.py``, which a plain program does without."""
-        return self._gateway or bool(self._launch.files)
-
-    def _command(self) -> tuple[str, ...]:
-        if not self._started:
-            return self._launch.command
-        files = ("--files", FILES) if self._launch.files else ()
-        relay = ("--relay", str(RELAY_PORT)) if self._gateway else ()
-        return ("/usr/bin/python3", "-I", START_TARGET, *files, *relay, "--", *self._launch.command)
-
     def _spec(self, workspace: Path, home: Path) -> ContainerSpec:
-        return ContainerSpec(
-            run_id=self._record.spec.run_id,
-            image=self._image,
-            command=self._command(),
-            environment=self._launch.environment,
-            limits=self._record.spec.task.limits,
-            mounts=(
-                Mount(source=self._assets / "pool", target=POOL),
-                Mount(source=CURATE, target="/usr/local/bin/curate"),
-                *((Mount(source=START, target=START_TARGET),) if self._started else ()),
-                *((Mount(source=self._sockets.files, target=FILES),) if self._launch.files else ()),
-                *self._launch.mounts,
-            ),
+        recorded = self._record.spec
+        places = Places(
+            pool=self._assets / "pool",
             sockets=self._sockets.path,
+            files=self._sockets.files,
             workspace=workspace,
             home=home,
-            interactive=self._launch.interactive,
+        )
+        return container_spec(
+            recorded.run_id,
+            self._image,
+            self._launch,
+            recorded.task.limits,
+            places,
+            gateway=self._gateway,
+            runtime=recorded.runtime,
         )
 
 
@@ -171,6 +162,7 @@ class SocketFolder:
 
     def __enter__(self) -> SocketFolder:
         self._closed = Path(tempfile.mkdtemp(prefix=_PREFIX))  # mode 0700: other users of this machine stay out
+        owners.mark(self._closed)
         self.path.mkdir(mode=0o755)
         self.files.mkdir(mode=0o755)
         return self
@@ -190,7 +182,7 @@ class SocketFolder:
 
     def hand_over(self, files: Mapping[str, str]) -> None:
         """Replace the files by these, path relative to HOME → content."""
-        shutil.rmtree(self.files)
+        shutil.rmtree(self.files, ignore_errors=True)  # it may be gone already
         self.files.mkdir(mode=0o755)
         for name, content in files.items():
             place = self.files / name

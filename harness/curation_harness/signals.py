@@ -163,9 +163,9 @@ class SignalDesk:
             for part in shards(asked.rows):
                 found = shelf.find(part)
                 if found is None:
-                    if self._spent() or self.over():
+                    if self.over() or (self._spent() and not self._charged(shelf.key(part))):
                         break
-                    found = self._measure(asked, part, model)
+                    found = self._measure(asked, part, model, shelf.key(part))
                     shelf.put(part, found)
                 values += found
                 self.progress(f"signal {asked.info.name}", len(values) / len(asked.rows))
@@ -180,7 +180,7 @@ class SignalDesk:
             self._keep(self._ready(key, asked, values))
 
     def _measure(
-        self, asked: Question, rows: tuple[int, ...], model: Path | None
+        self, asked: Question, rows: tuple[int, ...], model: Path | None, part: str
     ) -> Sequence[float | tuple[float, ...] | None]:
         began = time.monotonic()
         job = SignalJob(
@@ -188,8 +188,14 @@ class SignalDesk:
         )
         result = measured(self.session, self.task, job, self.progress)
         held = time.monotonic() - began
-        self._log(asked, len(rows), held if result.seconds is None else min(result.seconds, held), cached=False)
+        seconds = held if result.seconds is None else min(result.seconds, held)
+        if not self._charged(part):
+            self._log(asked, len(rows), seconds, cached=False, part=part)
         return result.values
+
+    def _charged(self, part: str) -> bool:
+        """Whether this run paid for the shard: a kill may have come before it was kept."""
+        return any(event.data.get("part") == part for event in self.record.events.of("signal"))
 
     def _ready(self, key: str, asked: Question, values: Sequence[float | tuple[float, ...] | None]) -> SignalView:
         rows = asked.rows[: len(values)]
@@ -219,9 +225,12 @@ class SignalDesk:
         with self._lock:
             self._views[key] = failed
 
-    def _log(self, asked: Question, rows: int, seconds: float, *, cached: bool) -> None:
+    def _log(self, asked: Question, rows: int, seconds: float, *, cached: bool, part: str | None = None) -> None:
         of = {} if asked.attempt is None else {"attempt": asked.attempt}
-        self.record.events.append("signal", name=asked.info.name, rows=rows, seconds=seconds, cached=cached, **of)
+        shard = {} if part is None else {"part": part}
+        self.record.events.append(
+            "signal", name=asked.info.name, rows=rows, seconds=seconds, cached=cached, **of, **shard
+        )
 
 
 _POLICIES = {

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from curation_harness.record.files import publish_file
 from curation_harness.record.measures import Scores
-from curation_harness.record.scheme import Scheme
+from curation_harness.record.predictions import require_predictions
+from curation_harness.record.scheme import Scheme, item_files
 from curation_plugins.api import EngineSession, Progress, Task
 from curation_plugins.errors import WorkerReplyInvalid, WorkFailed, WorkStopped
 from curation_plugins.jobs import EvaluateJob, EvaluateResult, ItemResult, Split, TrainJob, TrainResult
@@ -109,15 +111,16 @@ class TrialRunner:
         return result, model
 
     def evaluate(self, model: Path | None, split: Split, items: Path, progress: Progress) -> list[ItemResult]:
-        """Score a half; the results also go to ``items/items-SPLIT.jsonl``, atomically, and what was noted of the
-        work (engine, answers that differ when asked again) to ``items/evaluation-SPLIT.json``; further files that the
-        evaluator names go beside them.
+        """Score a half; the results also go to ``items/items-SPLIT.jsonl``, atomically, what the model said to
+        ``items/predictions-SPLIT.jsonl`` (from tasks that keep it), and what was noted of the work (engine, answers
+        that differ when asked again) to ``items/evaluation-SPLIT.json``; further files that the evaluator names go
+        beside them.
 
         Raises:
             WorkFailed: we failed, after the engine's own retry.
         """
         with tempfile.TemporaryDirectory(prefix=".evaluate-", dir=items) as scratch:
-            out = Path(scratch) / f"items-{split}.jsonl"
+            out, said = (Path(scratch) / name for name in item_files(split))
             config = self.task.config
             job = EvaluateJob(
                 model=model,
@@ -126,6 +129,7 @@ class TrialRunner:
                 recipe=config.recipe,
                 evaluation=config.evaluation,
                 out=out,
+                predictions=said,
             )
             result = self.session.call(self.task.worker("evaluate"), "evaluate", job, EvaluateResult, progress)
             if not out.exists():
@@ -133,16 +137,15 @@ class TrialRunner:
             scored = Scheme.of(self.task).read(Path(scratch), split)
             if len(scored) != result.items:
                 raise WorkerReplyInvalid(f"{result.items} {split} items were promised and {len(scored)} written")
+            kept = [said] if require_predictions(said, scored) else []
             further = [Path(scratch) / name for name in result.files]
             for file in further:
-                if not file.is_file() or file.is_symlink() or file == out:
+                if not file.is_file() or file.is_symlink() or file in (out, said):
                     raise WorkerReplyInvalid(f"{file.name} was promised for the {split} split and not written")
             about = Path(scratch) / f"evaluation-{split}.json"
             about.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
-            about.replace(items / about.name)
-            for file in further:
-                file.replace(items / file.name)
-            out.replace(items / out.name)
+            for file in (about, *further, *kept, out):
+                publish_file(file, items / file.name)
         return scored
 
 

@@ -10,7 +10,7 @@ import hashlib
 import inspect
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +23,7 @@ from curation_plugins import selection as selections
 from curation_plugins.config import AuditCounts, Frozen, Published, SubmissionRules, TaskConfig
 from curation_plugins.gating import GateView
 from curation_plugins.hub.wanted import Want
-from curation_plugins.jobs import Aggregate, Role, WorkerSpec
+from curation_plugins.jobs import Aggregate, ItemResult, Role, Split, WorkerSpec
 from curation_plugins.selection import Selection
 from curation_sandbox.gateway.wires import Wire
 from curation_sandbox.protocol import Problem, SignalInfo
@@ -233,6 +233,26 @@ class Task(ABC):
         """How a benchmark's score is made of its metrics, where that is not their unweighted mean: ``worst`` is the
         lowest of them (the worst region, the worst group)."""
         return {}
+
+    def mean_name(self, benchmarks: Sequence[str]) -> str:
+        """What the mean over these of the task's benchmarks is called wherever it is told: it must not pass for that
+        of a published table that has more of them."""
+        return f"mean over {len(benchmarks)} benchmark{'' if len(benchmarks) == 1 else 's'}"
+
+    def rescore(self, predictions: Path, split: Split, assets: Path) -> Iterator[ItemResult] | None:
+        """The items of a half, scored again from what the model said and from the task's files: for ``harness
+        verify``. No model, accelerator, network or judge is asked.
+
+        Args:
+            predictions: what the evaluator wrote as ``EvaluateJob.predictions``; it may have been changed since.
+
+        Returns:
+            Item results as the evaluator wrote them, in its order; none: they cannot be had in this way.
+
+        Raises:
+            WorkerReplyInvalid: the predictions are not in the evaluator's form, or not of the half's items.
+        """
+        return None
 
     def sealed_benchmarks(self) -> tuple[str, ...]:
         """Benchmarks without public items: feedback and public means are made without them, sealed means with them.
@@ -484,7 +504,8 @@ class EngineSession(ABC):
         Waits for a slot, starts the worker or uses the warm one, retries once with a fresh worker after a
         failure of ours.
 
-        What a failed try left in the job's ``out`` is removed before the second one.
+        What a failed try left in the job's ``out`` is removed before the second one. It may be called from several
+        threads.
 
         Raises:
             WorkFailed: it failed twice; the subclass says how.
@@ -493,7 +514,11 @@ class EngineSession(ABC):
 
     @abstractmethod
     def slot(self) -> str:
-        """Name of the slot in use, for the record, e.g. ``cpu-0`` or ``gpu-0``."""
+        """Name of the slot of this thread's last job, for the record, e.g. ``cpu-0`` or ``gpu-0``."""
+
+    def side_by_side(self) -> int:
+        """How many jobs it can have under way at once, each called for by a thread of its own."""
+        return 1
 
     @abstractmethod
     def close(self) -> None:

@@ -11,10 +11,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,9 +32,16 @@ from curation_sandbox.spec import format_size
 MANIFEST = "manifest.json"
 SEEN = "seen.json"
 DOWNLOADS = "downloads"
+USED_SUFFIX = ".used"
+"""Of the file beside a folder of assets on which every process that works with them holds a shared lock."""
 HASHED_ALWAYS = 2**30
 """Bytes: files of assets that are smaller than this altogether are hashed at every use. Of larger ones (a pool of
 46 GB) only those are whose size or time of change is not what it was when they were hashed last."""
+
+
+_IN_USE: dict[Path, int] = {}
+"""Locked files of this process; the kernel drops the locks when it ends."""
+_IN_USE_LOCK = threading.Lock()
 
 
 def folder(cache: Path, task: Task) -> Path:
@@ -49,6 +59,7 @@ def ensure(cache: Path, task: Task, progress: Progress) -> Path:
     target = folder(cache, task)
     target.parent.mkdir(parents=True, exist_ok=True)
     with _held(target, progress):
+        _hold_in_use(target)
         if (target / MANIFEST).exists():
             verify(target)
             return target
@@ -81,6 +92,76 @@ def _held(target: Path, progress: Progress) -> Iterator[None]:
         lock.acquire()
     try:
         yield
+    finally:
+        lock.release()
+
+
+def _hold_in_use(target: Path) -> None:
+    """Say until this process ends, however it ends, that it works with these files: ``remove`` leaves them then."""
+    with _IN_USE_LOCK:
+        place = target.parent / f"{target.name}{USED_SUFFIX}"
+        if place in _IN_USE and _same_file(_IN_USE[place], place):
+            os.utime(_IN_USE[place])
+            return
+        held = os.open(place, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(held, fcntl.LOCK_SH)
+        os.utime(held)
+        _IN_USE[place] = held
+
+
+def _same_file(held: int, place: Path) -> bool:
+    try:
+        return os.fstat(held).st_ino == place.stat().st_ino
+    except FileNotFoundError:
+        return False
+
+
+def last_used(target: Path) -> float:
+    """When a process last began to work with these files, seconds since 1970."""
+    place = target.parent / f"{target.name}{USED_SUFFIX}"
+    return (place if place.exists() else target).stat().st_mtime
+
+
+def in_use(target: Path) -> bool:
+    """Whether any process, this one too, works with these files or makes them."""
+    try:
+        with _alone(target):
+            return False
+    except BlockingIOError:
+        return True
+
+
+def remove(target: Path) -> bool:
+    """Remove a task's files, which the next use makes again; false: a process uses or makes them, and they stay.
+
+    What an interrupted removal leaves is found as half-made files are.
+    """
+    try:
+        with _alone(target):
+            if target.exists():
+                going = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+                target.rename(going / target.name)
+                shutil.rmtree(going, ignore_errors=True)
+            return True
+    except BlockingIOError:
+        return False
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Raises BlockingIOError: another process uses or makes the files."""
+    lock = FileLock(target.parent / f"{target.name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BlockingIOError from None
+    try:
+        held = os.open(target.parent / f"{target.name}{USED_SUFFIX}", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        finally:
+            os.close(held)
     finally:
         lock.release()
 

@@ -174,7 +174,9 @@ class AuditCounts(Frozen):
     reported: int
     """Rows with findings that exclude nothing."""
     unreadable: int
-    """Rows whose picture cannot be read; nobody may choose them, either."""
+    """Rows whose picture cannot be read; where the audit excludes rows, nobody may choose them, either."""
+    items_unreadable: int = 0
+    """Pictures of benchmark items that cannot be read: nothing was compared with them."""
     by_rule: dict[str, int]
     """Rows by rule; one row may be found by several."""
     by_benchmark: dict[str, int]

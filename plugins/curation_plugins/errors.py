@@ -12,10 +12,13 @@ CurationError (curation_sandbox.errors)
      ├─ ReaderFailed              29  we failed: the process that reads policies did not start or answer
      └─ WorkFailed                25  we failed: training or scoring did not come to an end
          ├─ WorkerCrashed         25  the worker process died
-         ├─ WorkerTimeout         25  it ran past its time limit and was killed
-         ├─ WorkerOutOfMemory     25  it went past its memory limit, or the machine's
+         ├─ WorkerTimeout         25  it said nothing for too long and was killed as hung
+         │   └─ WorkerOverdue     25  it ran past its time limit and was killed
+         ├─ WorkerOutOfMemory     25  it went past its memory limit, or the machine's, or the GPU's
+         ├─ WorkerDiskFull        25  the disk it writes to is full
          ├─ WorkerRaised          25  the worker's code raised
          ├─ WorkerReplyInvalid    25  it answered something that is not the promised result
+         ├─ WorkAbandoned         25  the harness itself died over it again and again
          └─ WorkStopped           26  the run is ending: the work was given up, nothing else failed
 
 ``SubmissionRefused`` is no error of ours: it carries the reasons why an agent's submission is not accepted.
@@ -69,6 +72,8 @@ class WorkFailed(PluginLayerError):
     """The harness failed, not the agent: retried, refunded, recorded."""
 
     exit_code = 25
+    again = True
+    """Whether the same job may come out better in a fresh worker."""
 
 
 class WorkerCrashed(WorkFailed):
@@ -79,8 +84,18 @@ class WorkerTimeout(WorkFailed):
     pass
 
 
+class WorkerOverdue(WorkerTimeout):
+    """It was at work until the end of its time: a second try would be as slow."""
+
+    again = False
+
+
 class WorkerOutOfMemory(WorkFailed):
     pass
+
+
+class WorkerDiskFull(WorkFailed):
+    """No matter of the rows: the attempt stays unfinished, and the run stops until there is room."""
 
 
 class WorkerRaised(WorkFailed):
@@ -89,6 +104,12 @@ class WorkerRaised(WorkFailed):
 
 class WorkerReplyInvalid(WorkFailed):
     pass
+
+
+class WorkAbandoned(WorkFailed):
+    """The process of the harness died several times during one attempt, which may have killed it."""
+
+    again = False
 
 
 class WorkStopped(WorkFailed):

@@ -7,12 +7,14 @@ under an interpreter that has none of our packages.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from curation_plugins.config import Frozen
+from curation_plugins.errors import WorkerReplyInvalid
 
 Split = Literal["public", "sealed"]
 Role = Literal["train", "evaluate", "signal"]
@@ -87,6 +89,9 @@ class EvaluateJob(Frozen):
     """``evaluation`` of the task's configuration."""
     out: Path
     """File to write: one JSON object a line, see ``ItemResult``."""
+    predictions: Path | None = None
+    """Another: what the model said, a line an item in the order of ``out``, see ``Prediction``. None: it is not
+    wanted. A task whose items cannot be scored again from it need not write it."""
 
 
 Fault = Literal["answer", "judge"]
@@ -131,6 +136,30 @@ class ItemResult(Frozen):
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
         return _scored_or_not(self, self.score, self.unscored)
+
+
+class Prediction(Frozen):
+    """What a model said to one item, before it was scored."""
+
+    benchmark: str
+    item: str
+    answer: JsonValue
+    """In the task's own form, so that ``Task.rescore`` needs neither the model nor a judge: text, the likeliest
+    classes in order, a probability; with the replies of a judge where one graded it."""
+
+
+def read_predictions(path: Path) -> Iterator[Prediction]:
+    """The lines of a file of predictions.
+
+    Raises:
+        WorkerReplyInvalid: a line is none.
+    """
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                yield Prediction.model_validate_json(line)
+            except ValueError as error:
+                raise WorkerReplyInvalid(f"{path.name}, line {number}: no prediction ({error})") from None
 
 
 def _scored_or_not(entry: EntryT, value: float | None, unscored: Fault | None) -> EntryT:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from array import array
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -41,6 +42,10 @@ _MAGIC: Final = b"\x93NUMPY\x01\x00"
 """Of the ``.npy`` format, version 1.0 (numpy.lib.format)."""
 _CHUNK: Final = 2**20
 """Entries that are frozen or read at once: bounds memory."""
+
+_DECODER: Final = json.JSONDecoder()
+_BLANKS: Final = re.compile(r"[ \t\r\n]*")
+"""As JSON knows them."""
 
 
 @dataclass(frozen=True)
@@ -238,12 +243,7 @@ def _entries(data: Path, problems: ProblemList) -> Iterator[tuple[int, object]]:
     with data.open("rb") as file:
         if file.read(1) == b"[":
             file.seek(0)
-            try:
-                array = json.loads(file.read())
-            except (ValueError, RecursionError):
-                problems.add("not-json", "begins with '[' but is no JSON array")
-                return
-            yield from enumerate(array, start=1)
+            yield from _of_array(file.read(), problems)
             return
         file.seek(0)
         line = 0
@@ -261,6 +261,46 @@ def _entries(data: Path, problems: ProblemList) -> Iterator[tuple[int, object]]:
                 problems.add("not-a-row", what, line)
                 if len(problems) > GIVE_UP:
                     return
+
+
+def _of_array(data: bytes, problems: ProblemList) -> Iterator[tuple[int, object]]:
+    """(1-based place, value) of each entry of a JSON array, read one by one: a file of brackets, read at once, would
+    take twenty times its size."""
+    place, whole = 0, False
+    try:
+        text = data.decode()
+        at = _next(text, 1)
+        more = not text.startswith("]", at)
+        while more:
+            value, at = _entry_at(text, at)
+            place += 1
+            yield place, value
+            at = _next(text, at)
+            more = text.startswith(",", at)
+            at = _next(text, at + 1) if more else at
+        whole = text.startswith("]", at) and _next(text, at + 1) == len(text)
+    except (ValueError, RecursionError):
+        pass
+    if not whole:
+        problems.add("not-json", "begins with '[' but is no JSON array of entries")
+
+
+def _next(text: str, at: int) -> int:
+    """The place of what follows the blanks, if any."""
+    found = _BLANKS.match(text, at)
+    return found.end() if found is not None else at
+
+
+def _entry_at(text: str, at: int) -> tuple[object, int]:
+    """The JSON value that begins there, and where it ends. One that could hold others may not be longer than a line.
+
+    Raises:
+        ValueError, RecursionError: there is none.
+    """
+    if not text.startswith(("[", "{", '"'), at):
+        return _DECODER.raw_decode(text, at)
+    value, size = _DECODER.raw_decode(text[at : at + MAX_LINE])
+    return value, at + size
 
 
 def _row_and_weight(

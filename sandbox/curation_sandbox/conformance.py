@@ -1,36 +1,40 @@
 """Whether the sandbox's properties hold on this machine: of the host, and as seen from inside a container.
 
-Used by ``harness doctor``. A property that does not hold comes with what to do about it.
+Used by ``harness doctor`` and before a run. A property that does not hold comes with what to do about it.
 """
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import json
-import os
-import platform
-import re
-import shutil
+import secrets
+import socket
+import struct
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from curation_sandbox import cgroups, hardening, images, judging, owners
 from curation_sandbox import engine as engines
-from curation_sandbox import images
+from curation_sandbox.cgroups import Enforced
 from curation_sandbox.container import Container
 from curation_sandbox.engine import Engine, EngineInfo
-from curation_sandbox.errors import CurationError, EngineTooOld, EngineUnavailable
-from curation_sandbox.spec import ContainerSpec, Frozen, Limits, Mount, format_size
-from curation_sandbox.volumes import Volume, why_unbounded
+from curation_sandbox.errors import CurationError, EngineTooOld, EngineUnavailable, SandboxPropertyMissing
+from curation_sandbox.host_checks import host_properties
+from curation_sandbox.judging import Property, checked, judge
+from curation_sandbox.spec import POOL, SOCKETS, ContainerSpec, Limits, Mount
+from curation_sandbox.volumes import Volume
 
-NEEDED_DISK: Final = 5 * 2**30
-"""Free bytes that images, volumes and a run's record want."""
-_OLDEST_KERNEL: Final = (5, 4)
 SCRIPT: Final = Path(str(resources.files("curation_sandbox"))) / "incontainer" / "look_around.py"
 """Runs inside, prints what it found."""
+SOCKET: Final = "check.sock"
+_TARGET: Final = "/opt/look_around.py"
 _SECONDS: Final = 60
+_SAID: Final = 2**20
+"""Bytes of what is printed inside that are looked at; findings are a few thousand."""
 _LIMITS: Final = Limits(
     memory=256 * 2**20,
     cpus=0.5,
@@ -40,41 +44,29 @@ _LIMITS: Final = Limits(
     tmp_size=16 * 2**20,
     shm_size=4 * 2**20,
 )
+_SIOCGIFADDR: Final = 0x8915
 
 
-class Property(Frozen):
-    """One thing that the sandbox relies on."""
-
-    name: str
-    """Short, for a table."""
-    holds: bool
-    """Whether it does."""
-    detail: str
-    """What was found."""
-    fix: str
-    """What to do if it does not hold; empty when it does."""
-    required: bool = True
-    """False: without it something is weaker or missing, and a run is possible all the same."""
-
-
-def examine(image: str) -> list[Property]:
+def examine(image: str, runtime: str | None = None) -> list[Property]:
     """Everything: the host's properties, and, if there is an engine and the image, the sandbox's."""
     found = host_properties()
+    known = {one.name for one in found}
+    return found + [one for one in examine_sandbox(image, runtime) if one.name not in known]
+
+
+def examine_sandbox(image: str, runtime: str | None = None) -> list[Property]:
+    """The sandbox's properties; what keeps a container from being started is one that does not hold."""
     try:
         with engines.connect() as engine:
-            found += sandbox_properties(engine, images.resolve(engine, image).digest)
+            require_runtime(engine.info(), runtime)
+            return sandbox_properties(engine, images.resolve(engine, image).digest, runtime)
     except CurationError as error:
-        if not isinstance(error, EngineUnavailable | EngineTooOld):  # told above
-            found.append(_checked("container", False, error.message, error.hint or ""))
-    return found
+        # by the name that the host's properties have it under
+        name = "engine" if isinstance(error, EngineUnavailable | EngineTooOld) else "container"
+        return [checked(name, False, error.message, error.hint or "")]
 
 
-def host_properties(folder: Path | None = None) -> list[Property]:
-    """What the machine offers; ``folder`` is where runs will be kept (default: the current one)."""
-    return [*_engine_properties(), *_machine_properties(folder or Path.cwd())]
-
-
-def sandbox_properties(engine: Engine, image: str) -> list[Property]:
+def sandbox_properties(engine: Engine, image: str, runtime: str | None = None) -> list[Property]:
     """What holds inside a container of the image: starts one, looks around from inside, judges the answers.
 
     Raises:
@@ -82,155 +74,149 @@ def sandbox_properties(engine: Engine, image: str) -> list[Property]:
     """
     with ExitStack() as stack:
         run = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="curation-check-")))
+        owners.mark(run)  # so that what a killed check leaves is found
         for name in ("pool", "sockets"):
             (run / name).mkdir()
+            (run / name).chmod(0o777)  # so that nothing but its mount keeps the container from writing
         for name, size in (("workspace", _LIMITS.workspace_size), ("home", _LIMITS.home_size)):
             stack.enter_context(Volume(run / f"{name}.img", run / name, size))
+        host = stack.enter_context(_Host(run / "sockets" / SOCKET))
         spec = ContainerSpec(
             run_id="conformance",
             image=image,
-            command=("python3", "/opt/look_around.py"),
+            command=("python3", _TARGET, *host.arguments()),
             limits=_LIMITS,
-            mounts=(
-                Mount(source=run / "pool", target="/pool"),
-                Mount(source=SCRIPT, target="/opt/look_around.py"),
-            ),
+            mounts=(Mount(source=run / "pool", target=POOL), Mount(source=SCRIPT, target=_TARGET)),
             sockets=run / "sockets",
             workspace=run / "workspace",
             home=run / "home",
+            runtime=runtime,
         )
-        return list(judge(_seen(engine, spec), _LIMITS))
+        seen = _seen(engine, spec, host)
+        try:
+            return list(judge(seen.inside, _LIMITS, seen.enforced))
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise CurationError(
+                f"What the check printed inside a container of {image} is not what it prints: {error!r}",
+                hint="The image's python3 is another program. Do not run agents in it.",
+            ) from error
 
 
-def judge(seen: dict[str, Any], limits: Limits) -> Iterator[Property]:
-    """The properties, from what ``SCRIPT`` printed in a container with these limits."""
-    capabilities = {name: value for name, value in seen["capabilities"].items() if value}
-    yield _inside("network: loopback only", seen["interfaces"] == ["lo"], ", ".join(seen["interfaces"]))
-    yield _inside("no capabilities", not capabilities, ", ".join(capabilities) or "all zero")
-    yield _inside("no new privileges", seen["no_new_privs"] == "1", f"NoNewPrivs {seen['no_new_privs']}")
-    yield _inside("system call filter", seen["seccomp"] == "2", f"Seccomp {seen['seccomp']}")
-    yield _inside("not root", seen["uid"] == 1000 and seen["gid"] == 1000, f"uid {seen['uid']}, gid {seen['gid']}")
-    for target in ("/", "/pool", "/run/curation"):
-        options, outcome = seen["mounts"].get(target, []), seen["written"][target]
-        holds = "ro" in options and outcome in ("EROFS", "EACCES")
-        yield _inside(f"{target} read-only", holds, f"{','.join(options) or 'not a mount'}; writing: {outcome}")
-    yield from _flags(seen)
-    yield _refused("system calls refused", seen["calls"])
-    yield _refused("socket families refused", seen["families"])
-    for folder in ("/workspace", "/tmp"):
-        outcome = seen["written"][folder]
-        yield _inside(f"{folder} writable", outcome == "written", outcome)
-    yield _bounded(seen, "/tmp", limits.tmp_size, required=True)
-    yield _bounded(seen, "/dev/shm", limits.shm_size, required=True)
-    yield _bounded(seen, "/workspace", limits.workspace_size, required=False)
-    yield _bounded(seen, "/home/agent", limits.home_size, required=False)
-    for name, limit in (("memory", limits.memory), ("pids", limits.pids)):
-        yield _inside(f"{name} limit", seen[name] == limit, f"{seen[name]}, asked for {limit}")
-    yield _inside("no engine socket", not seen["engine_socket"], ", ".join(seen["engine_socket"]) or "none")
-    yield _inside("host processes hidden", seen["processes"] <= 4, f"{seen['processes']} processes seen")
-
-
-def _seen(engine: Engine, spec: ContainerSpec) -> dict[str, Any]:
-    output: list[bytes] = []
-    with Container(engine, spec) as container:
-        container.start(output.append)
-        status = container.wait(_SECONDS)
-    said = b"".join(output).decode(errors="replace")
-    try:
-        found = json.loads(said)
-    except ValueError:
-        found = None
-    if status is None or status.code != 0 or not isinstance(found, dict):
-        raise CurationError(
-            f"The check inside a container of {spec.image} did not finish ({status}): {said[-500:]}",
-            hint="The image needs python3. Try: docker run --rm --entrypoint python3 IMAGE --version",
+def require_runtime(info: EngineInfo, runtime: str | None) -> None:
+    """
+    Raises:
+        SandboxPropertyMissing: the engine has no runtime of this name.
+    """
+    if runtime is not None and runtime not in info.runtimes:
+        raise SandboxPropertyMissing(
+            f"The engine has no runtime {runtime!r}; it has: {', '.join(sorted(info.runtimes))}.",
+            hint='Register it under "runtimes" in /etc/docker/daemon.json and reload the engine (docs/isolation.md).',
         )
+
+
+def fingerprint() -> str:
+    """SHA-256 over what the set tries and what a container is made of: another one makes earlier answers void."""
+    total = hashlib.sha256(hardening.seccomp_profile().encode())
+    for file in (SCRIPT, *(Path(str(module.__file__)) for module in (hardening, judging, cgroups))):
+        total.update(file.read_bytes())
+    return total.hexdigest()
+
+
+class _Seen(NamedTuple):
+    inside: dict[str, Any]
+    enforced: Enforced
+
+
+class _Host:
+    """The host's side: what a container must reach, and what it must not, both listening."""
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self._abstract = f"curation-check-{secrets.token_hex(8)}"
+        self._stack = ExitStack()
+        self._ports: list[str] = []
+
+    def __enter__(self) -> _Host:
+        with ExitStack() as stack:
+            self._own = stack.enter_context(socket.socket(socket.AF_UNIX))
+            self._own.bind(str(self._place))
+            self._place.chmod(0o666)
+            self._own.listen()
+            hidden = stack.enter_context(socket.socket(socket.AF_UNIX))
+            hidden.bind("\0" + self._abstract)
+            hidden.listen()
+            for address in _addresses():
+                listener = stack.enter_context(socket.create_server((address, 0)))
+                self._ports.append(f"{address}:{listener.getsockname()[1]}")
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stack.close()
+
+    def arguments(self) -> tuple[str, ...]:
+        """Told to the script."""
+        tcp = (word for port in self._ports for word in ("--tcp", port))
+        return ("--socket", f"{SOCKETS}/{SOCKET}", "--wait", "--abstract", self._abstract, *tcp)
+
+    def accept(self, container: Container) -> Enforced:
+        """Wait for the container to call, look at it from outside, and let it go on."""
+        self._own.settimeout(0.1)
+        for _ in range(_SECONDS * 10):
+            try:
+                caller, _ = self._own.accept()
+            except TimeoutError:
+                if container.wait(0) is not None:
+                    break
+                continue
+            with caller:
+                found = container.enforced()
+                with suppress(OSError):  # it has gone; what it printed tells
+                    caller.sendall(b".")
+            return found
+        return judging.UNKNOWN
+
+
+def _addresses() -> list[str]:
+    """IPv4 addresses of the host's interfaces."""
+    found = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+        for _, name in socket.if_nameindex():
+            try:
+                reply = fcntl.ioctl(asker, _SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
+            except OSError:  # it has none
+                continue
+            found.append(socket.inet_ntoa(reply[20:24]))
     return found
 
 
-def _inside(name: str, holds: bool, detail: str) -> Property:
-    fix = "Do not run agents on this engine; report this with `docker info` and the kernel's version."
-    return _checked(name, holds, detail, fix)
+def read_findings(said: bytes) -> dict[str, Any] | None:
+    """The JSON object that was printed inside; none: it is none."""
+    try:
+        found = json.loads(said)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
-def _refused(name: str, outcomes: dict[str, str]) -> Property:
-    allowed = [one for one, outcome in outcomes.items() if outcome not in ("EPERM", "ENOSYS", "EACCES")]
-    return _inside(name, not allowed, f"allowed: {', '.join(allowed)}" if allowed else ", ".join(outcomes))
+def _end_of(said: bytearray) -> str:
+    return said[-500:].decode(errors="replace")
 
 
-def _flags(seen: dict[str, Any]) -> Iterator[Property]:
-    for target in ("/pool", "/run/curation", "/workspace", "/home/agent"):
-        options = seen["mounts"].get(target, [])
-        holds = "nosuid" in options and "nodev" in options
-        fix = (
-            "Run the harness as root for it; until then no-new-privileges and the engine's device rules stop"
-            " set-user-id programs and device files."
+def _seen(engine: Engine, spec: ContainerSpec, host: _Host) -> _Seen:
+    output = bytearray()
+
+    def keep(piece: bytes) -> None:  # the image may be a stranger's, and say anything without end
+        output.extend(piece[: max(0, _SAID - len(output))])
+
+    with Container(engine, spec) as container:
+        container.start(keep)
+        enforced = host.accept(container)
+        status = container.wait(_SECONDS)
+    found = read_findings(bytes(output))
+    if status is None or status.code != 0 or found is None:
+        raise CurationError(
+            f"The check inside a container of {spec.image} did not finish ({status}): {_end_of(output)}",
+            hint="The image needs python3. Try: docker run --rm --entrypoint python3 IMAGE --version",
         )
-        yield _checked(f"{target} nosuid, nodev", holds, ",".join(options), fix, required=False)
-
-
-def _bounded(seen: dict[str, Any], folder: str, limit: int, *, required: bool) -> Property:
-    size = seen["size"].get(folder, {}).get("bytes", 0)
-    holds = 0 < size <= limit
-    fix = f"Its size is not bounded: {why_unbounded() or 'the engine ignores the limit'}."
-    detail = f"{format_size(size)}, asked for {format_size(limit)}"
-    return _checked(f"{folder} bounded", holds, detail, fix, required=required)
-
-
-def _engine_properties() -> Iterator[Property]:
-    try:
-        with engines.connect() as engine:
-            info = engine.info()
-    except CurationError as error:
-        yield _checked("engine", False, error.message, error.hint or "")
-        return
-    yield _checked("engine", True, f"Docker {info.version}, API {info.api_version}", "")
-    seccomp = any("seccomp" in option for option in info.security)
-    fix = "Use an engine and a kernel with seccomp."
-    yield _checked("system call filters", seccomp, ", ".join(info.security), fix)
-    overlay = info.storage_driver in ("overlay2", "overlayfs", "btrfs", "zfs", "fuse-overlayfs")
-    fix = "Start dockerd with --storage-driver=overlay2."
-    yield _checked("storage driver", overlay, info.storage_driver, fix, required=False)
-    yield _limits_property(info)
-    yield _disk("disk of the engine", Path(info.root_dir))
-
-
-def _limits_property(info: EngineInfo) -> Property:
-    missing = [limit for limit in info.unenforced if limit != "swap"]
-    detail = f"cgroup v{info.cgroup_version}" + (f", without {', '.join(info.unenforced)}" if info.unenforced else "")
-    fix = "A rootless engine needs cgroup v2 with delegation; on cgroup v1 run the engine as root."
-    return _checked("limits enforced", not missing, detail, fix)
-
-
-def _machine_properties(folder: Path) -> Iterator[Property]:
-    why = why_unbounded()
-    yield _checked(
-        "bounded volumes", why is None, why or "loop-mounted ext4",
-        "As root, with loop devices and e2fsprogs, /workspace gets a size bound.", required=False,
-    )  # fmt: skip
-    yield _checked(
-        "root", os.geteuid() == 0, f"uid {os.geteuid()}",
-        "Without root: volumes have no size bound, binds are not nosuid and nodev.", required=False,
-    )  # fmt: skip
-    yield _disk("disk of the runs", folder)
-    release = platform.release()
-    numbers = tuple(int(part) for part in re.findall(r"\d+", release)[:2])
-    fix = f"Use kernel {'.'.join(map(str, _OLDEST_KERNEL))} or newer."
-    yield _checked("kernel", platform.system() == "Linux" and numbers >= _OLDEST_KERNEL, release, fix)
-    found = shutil.which("mmdebstrap") or shutil.which("debootstrap")
-    fix = "Only for building the base image without a registry: apt-get install mmdebstrap."
-    yield _checked("mmdebstrap", found is not None, found or "not installed", fix, required=False)
-
-
-def _disk(name: str, folder: Path) -> Property:
-    try:
-        free = shutil.disk_usage(folder).free
-    except OSError as error:
-        detail = f"{folder}: {error.strerror}"
-        return _checked(name, False, detail, "Its free space cannot be seen.", required=False)
-    fix = f"Free some: {format_size(NEEDED_DISK)} are wanted; `harness clean`, `docker system df`."
-    return _checked(name, free >= NEEDED_DISK, f"{format_size(free)} free at {folder}", fix, required=False)
-
-
-def _checked(name: str, holds: bool, detail: str, fix: str, *, required: bool = True) -> Property:
-    return Property(name=name, holds=holds, detail=detail, fix="" if holds else fix, required=required)
+    return _Seen(found, enforced)

@@ -22,9 +22,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
-from curation_sandbox import __version__, mounts, owners
-from curation_sandbox.engine import LABEL, Engine
-from curation_sandbox.errors import ContainerFailed, CurationError, EngineUnavailable, SandboxPropertyMissing
+from curation_sandbox import __version__, cgroups, mounts, owners
+from curation_sandbox.cgroups import Enforced
+from curation_sandbox.engine import LABEL, START_HINT, Engine
+from curation_sandbox.errors import ContainerFailed, EngineUnavailable, SandboxPropertyMissing
 from curation_sandbox.hardening import engine_json, read_only_binds
 from curation_sandbox.spec import ContainerSpec
 from curation_sandbox.staging import staged
@@ -44,6 +45,8 @@ class ExitStatus(NamedTuple):
     """Exit code; 128 + signal if it was killed."""
     oom_killed: bool
     """Whether the kernel killed a process of the container for memory."""
+    from_outside: bool = False
+    """Whether somebody else had the engine end it (``docker kill``, ``stop``, ``rm --force``)."""
 
 
 class ExecResult(NamedTuple):
@@ -71,6 +74,8 @@ class Container:
         self._oom_kills = 0
         self._status: ExitStatus | None = None
         self._kept = False
+        self._signals = 0
+        """Signals that we had the engine send."""
 
     @property
     def id(self) -> str:
@@ -137,11 +142,11 @@ class Container:
 
     def kill(self) -> None:
         """End it at once; nothing happens if it has ended."""
-        self._engine.kill(self.id)
+        self._signal("KILL")
 
     def stop(self, grace: float = 10.0) -> None:
         """Ask it to end (SIGTERM), and kill it after ``grace`` seconds."""
-        self._engine.kill(self.id, "TERM")
+        self._signal("TERM")
         if not self._ended.wait(grace):
             self.kill()
 
@@ -150,6 +155,10 @@ class Container:
         uid, gid = self.spec.user
         code, output = self._engine.execute(self.id, tuple(argv), user or f"{uid}:{gid}", {})
         return ExecResult(code, output)
+
+    def enforced(self) -> Enforced:
+        """The limits that the kernel holds it to, as the host sees them; only while it runs."""
+        return cgroups.enforced(int(self._engine.inspect(self.id)["State"]["Pid"]))
 
     def oom_kills(self) -> int:
         """Processes of the container killed for memory so far; 0 if the host does not let us count them."""
@@ -177,7 +186,7 @@ class Container:
             env={**os.environ, "DOCKER_HOST": self._engine.host},
             check=False,
         )
-        self._engine.kill(self.id)
+        self._signal("KILL")
         self._engine.wait(self.id)
         self._status = self._exit_status()
         self._ended.set()
@@ -211,15 +220,15 @@ class Container:
 
     def _started(self) -> None:
         pid = int(self._engine.inspect(self.id)["State"]["Pid"])
-        if pid == 0 or self.spec.runtime is not None:
-            return  # ended already, or a runtime whose process sees other mounts
+        if pid == 0:
+            return  # ended already
         try:
             seen = {str(point.target): point.options for point in mounts.mounted(pid)}
-            self._memory_events = _memory_events(pid)
+            self._memory_events = cgroups.memory_events(pid)
         except OSError:
             return  # ended already, or another machine's or user's engine
         if HOSTNAME_FILE not in seen:
-            return  # that pid is not the container's: an engine on another machine
+            return  # that pid is not the container's: an engine on another machine, or a runtime with its own kernel
         for target in ("/", *(target for _, target in read_only_binds(self.spec))):
             if "ro" not in seen.get(target, frozenset()):
                 self.kill()
@@ -237,19 +246,26 @@ class Container:
                     except Exception as error:  # handed to wait(); keep draining, or the container stalls
                         self._failure = error
         except Exception as error:  # nobody would see it in this thread; wait() raises it
-            self._failure = self._failure or ContainerFailed(f"The output of {self.name} broke off: {error}")
+            why = f"The engine broke off the output of {self.name} ({type(error).__name__})."
+            self._failure = self._failure or EngineUnavailable(why, hint=START_HINT)
 
     def _watch(self) -> None:
         try:
             self._engine.wait(self.id)
-        except CurationError as error:
+        except Exception as error:  # wait() raises it: an end that nobody has seen is none
             self._failure = self._failure or error
         finally:
             self._ended.set()
 
+    def _signal(self, name: str) -> None:
+        self._signals += 1
+        self._engine.kill(self.id, name)
+
     def _exit_status(self) -> ExitStatus:
         state = self._engine.inspect(self.id)["State"]
-        return ExitStatus(int(state["ExitCode"]), bool(state["OOMKilled"]) or self._oom_kills > 0)
+        # only where none of it was us: an order of ours may come after its end, and then leaves no trace
+        outside = self._signals == 0 and self._engine.signals(self.id) > 0
+        return ExitStatus(int(state["ExitCode"]), bool(state["OOMKilled"]) or self._oom_kills > 0, outside)
 
 
 HOSTNAME_FILE: Final = "/etc/hostname"
@@ -258,17 +274,6 @@ HOSTNAME_FILE: Final = "/etc/hostname"
 
 def _keeping() -> bool:
     return os.environ.get(KEEP_VARIABLE) == "1"
-
-
-def _memory_events(pid: int) -> Path | None:
-    """The file in which the kernel counts a process's group's kills for memory (cgroup v1 or v2)."""
-    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
-        _, controllers, group = line.split(":", 2)
-        if controllers == "memory":
-            return Path(f"/sys/fs/cgroup/memory{group}/memory.oom_control")
-        if controllers == "" and Path("/sys/fs/cgroup/cgroup.controllers").exists():
-            return Path(f"/sys/fs/cgroup{group}/memory.events")
-    return None
 
 
 def _count(events: Path) -> int:

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Final, Self, cast
 
@@ -22,6 +23,7 @@ import urllib3.exceptions
 
 from curation_sandbox.errors import (
     ContainerFailed,
+    ContainerGone,
     CurationError,
     DiskFull,
     EngineTooOld,
@@ -44,8 +46,7 @@ START_HINT: Final = (
 _LIMITS: Final = {"memory": "MemoryLimit", "swap": "SwapLimit", "cpus": "CpuCfsQuota", "pids": "PidsLimit"}
 
 _CONNECTION_ERRORS: Final = (
-    requests.exceptions.ConnectionError,
-    requests.exceptions.Timeout,
+    requests.exceptions.RequestException,  # a reply that breaks off is no ConnectionError
     urllib3.exceptions.HTTPError,
     ConnectionError,
 )
@@ -139,6 +140,16 @@ class Engine:
             except docker.errors.APIError as error:
                 if error.status_code not in (404, 409):
                     raise
+
+    def signals(self, container: str) -> int:
+        """How many signals the engine has lately sent to the container's main process, whoever asked for them:
+        ``docker kill``, ``stop`` and ``rm --force`` count, what a process inside does cannot. The engine remembers
+        its last few hundred events only, so ask soon after the end."""
+        with translated(f"ask what ended container {container[:12]}"):
+            # up to its own present, which need not be ours; without an end it would go on telling
+            until = datetime.fromisoformat(self._api.info()["SystemTime"]).timestamp()
+            asked = {"container": container, "event": "kill"}
+            return sum(1 for _ in self._api.events(since=1, until=f"{until:.6f}", filters=asked, decode=True))
 
     def pause(self, container: str) -> None:
         with translated(f"pause container {container[:12]}"):
@@ -280,6 +291,7 @@ def translated(action: str) -> Iterator[None]:
 
     Raises:
         ImageMissing, DiskFull, EngineUnavailable: what the engine's reply means.
+        ContainerGone: there is no such container.
         ContainerFailed: anything else it refuses.
     """
     try:
@@ -295,6 +307,11 @@ def translated(action: str) -> Iterator[None]:
             raise DiskFull(
                 f"Could not {action}: the engine's disk is full.",
                 hint="Free some: `harness clean`, `docker system df`, `docker image prune`.",
+            ) from error
+        if error.status_code == 404 and "No such container" in text:
+            raise ContainerGone(
+                f"Could not {action}: the engine does not have it any more.",
+                hint="Somebody or something removed it; `docker events` may say who.",
             ) from error
         if "No such image" in text:
             raise ImageMissing(

@@ -6,6 +6,7 @@ CurationError                     1   root of all three layers' errors
  ├─ ImageMissing                 12
  ├─ ImageBuildFailed             13
  ├─ ContainerFailed              14   we failed: the engine broke, not the agent
+ │   └─ ContainerGone            14   it was removed behind our back
  ├─ DiskFull                     15
  ├─ SandboxPropertyMissing       16   an isolation property does not hold on this machine
  ├─ SocketPathTooLong            17
@@ -50,6 +51,10 @@ class ImageBuildFailed(CurationError):
 
 class ContainerFailed(CurationError):
     exit_code = 14
+
+
+class ContainerGone(ContainerFailed):
+    """The engine no longer has it: somebody removed it, or the engine began anew without it."""
 
 
 class DiskFull(CurationError):

@@ -6,8 +6,12 @@ import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+OWNER_FILE: Final = "owner.json"
+"""In a folder of ours: which process made it."""
 
 
 class Owner(BaseModel):
@@ -72,6 +76,21 @@ def current() -> Owner:
     started = _started(pid)
     assert started is not None
     return Owner(pid=pid, started=started, boot_id=_boot_id(), pid_namespace=_pid_namespace())
+
+
+def mark(folder: Path) -> None:
+    """Note in a folder that this process made it."""
+    (folder / OWNER_FILE).write_text(current().model_dump_json())
+
+
+def of_folder(folder: Path) -> Owner | None:
+    """Who made a folder; none: it does not say, and then it is nobody's to remove."""
+    try:
+        if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+            return None
+        return Owner.parse((folder / OWNER_FILE).read_text())
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def _started(pid: int) -> int | None:

@@ -201,6 +201,8 @@ class Feedback(Wire):
     best_attempt: int
     message: str
     """The comparison in a sentence: which attempt is the best, and whether the change is beyond noise."""
+    mean_of: str = ""
+    """What ``mean`` is called, e.g. that it is over some of a published table's benchmarks only."""
 
 
 class AttemptView(Wire):

@@ -15,8 +15,8 @@ from curation_sandbox import mounts
 from curation_sandbox.container import KEPT_LABEL
 from curation_sandbox.engine import LABEL, Engine, connect
 from curation_sandbox.errors import ContainerFailed, EngineUnavailable
-from curation_sandbox.owners import Owner
-from curation_sandbox.staging import OWNER_FILE, STAGES, Stage
+from curation_sandbox.owners import Owner, of_folder
+from curation_sandbox.staging import STAGES, Stage
 from curation_sandbox.volumes import CLAIMS, Claim, backing_file
 
 
@@ -82,7 +82,7 @@ def _containers(engine: Engine | None) -> Iterator[Leftover]:
 
 def _binds() -> Iterator[Leftover]:
     for folder in _listed(STAGES):
-        if (owner := _owner_of(folder)) is not None and owner.dead:
+        if (owner := of_folder(folder)) is not None and owner.dead:
             yield Leftover("binds", folder.name, f"binds staged in {folder}", owner)
 
 
@@ -113,10 +113,3 @@ def _listed(folder: Path) -> list[Path]:
         return sorted(folder.iterdir())
     except (FileNotFoundError, PermissionError):  # root's, when we are not root: not ours to remove
         return []
-
-
-def _owner_of(stage: Path) -> Owner | None:
-    try:
-        return Owner.parse((stage / OWNER_FILE).read_text())
-    except OSError:
-        return None

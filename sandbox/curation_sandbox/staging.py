@@ -8,18 +8,18 @@ remains; set-user-id bits and device files are then stopped by no-new-privileges
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from curation_sandbox import mounts, owners
 from curation_sandbox.errors import ContainerFailed
 from curation_sandbox.hardening import Bind
+from curation_sandbox.owners import OWNER_FILE
 from curation_sandbox.spec import check_host_path
 from curation_sandbox.volumes import STATE
 
 STAGES: Final = STATE / "binds"
-OWNER_FILE: Final = "owner.json"
 
 
 class Stage:
@@ -39,7 +39,7 @@ class Stage:
             return [Bind(source, target, writable=False) for source, target in checked]
         STAGES.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder.mkdir(mode=0o700)
-        (self.folder / OWNER_FILE).write_text(owners.current().model_dump_json())
+        owners.mark(self.folder)
         binds = []
         for number, (source, target) in enumerate(checked):
             place = self.folder / str(number)
@@ -55,12 +55,13 @@ class Stage:
         """
         if not mounts.can_mount() or not self.folder.is_dir():
             return  # without root nothing is staged, and root's stages are not ours to look at
-        for place in self.folder.iterdir():
-            if place.name != OWNER_FILE:
-                mounts.unmount(place)
-                place.rmdir() if place.is_dir() else place.unlink()
-        (self.folder / OWNER_FILE).unlink(missing_ok=True)  # last: until here a killed close can be repeated
-        self.folder.rmdir()
+        with suppress(FileNotFoundError):  # two processes may be removing what a dead one left
+            for place in sorted(self.folder.iterdir()):
+                if place.name != OWNER_FILE:
+                    mounts.unmount(place)
+                    place.rmdir() if place.is_dir() else place.unlink(missing_ok=True)
+            (self.folder / OWNER_FILE).unlink(missing_ok=True)  # last: until here a killed close can be repeated
+            self.folder.rmdir()
 
 
 @contextmanager

@@ -108,7 +108,8 @@ def build_app(desk: Callable[[], Desk]) -> FastAPI:
         redirect_slashes=False,
         responses={
             "4XX": {"model": ErrorReply, "description": "The request was wrong, or is not possible now"},
-            "5XX": {"model": ErrorReply, "description": "The harness failed, not the agent"},
+            500: {"model": ErrorReply, "description": "The harness failed, not the agent"},
+            503: {"model": ErrorReply, "description": "Too many connections are open"},
         },
         exception_handlers={
             HTTPException: _on_http,
@@ -275,8 +276,8 @@ def _signal_over(view: SignalView) -> bool:
     return view.state != "working"
 
 
-def _error(status: int, error: str, message: str) -> Response:
-    return Response(error_body(error, message), status, media_type="application/json")
+def _error(status: int, error: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(error_body(error, message), status, headers, media_type="application/json")
 
 
 async def _on_http(_: Request, error: Exception) -> Response:
@@ -294,7 +295,8 @@ async def _on_no_route(request: Request, error: Exception) -> Response:
         "the endpoints are /v1/task, status, blobs, check, submissions, attempts, history, reproductions, signals,"
         " methods, done"
     )
-    return _error(status, "not-found", f"there is no such endpoint or method; {known}.")
+    allowed = error.headers if isinstance(error, HTTPException) else None  # RFC 9110, 15.5.6: a 405 names the methods
+    return _error(status, "not-found", f"there is no such endpoint or method; {known}.", allowed)
 
 
 async def _on_invalid(_: Request, error: Exception) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from harness_command import Harness
+from harness_command import Harness, another_checkout
 
 pytestmark = [pytest.mark.containers, pytest.mark.train]
 
@@ -26,3 +26,7 @@ def test_the_default_launch_improves_on_random_and_repeats_exactly(tmp_path, cac
     rerun = harness.run("rerun", "r", "--submissions", "--json", timeout=600)
     assert rerun.returncode == 0, rerun.stderr
     assert json.loads(rerun.stdout)["verdict"] == "equal"
+    for checkout in (harness, another_checkout(harness, tmp_path)):
+        replayed = checkout.run("rerun", "r", "--replay", "--json", timeout=600)
+        assert replayed.returncode == 0, replayed.stderr
+        assert json.loads(replayed.stdout)["verdict"] == "equal"

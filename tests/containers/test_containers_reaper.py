@@ -143,10 +143,10 @@ def test_a_strangers_folder_among_the_binds(engine: Engine) -> None:
     folder.mkdir(parents=True)
     try:
         for content in ("", "{}", "not json"):
-            (folder / staging.OWNER_FILE).write_text(content)
+            (folder / owners.OWNER_FILE).write_text(content)
             assert concerning(engine, folder.name) == []
     finally:
-        (folder / staging.OWNER_FILE).unlink()
+        (folder / owners.OWNER_FILE).unlink()
         folder.rmdir()
 
 

@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from harness_command import Harness, launch_options, slow
+from harness_command import Harness, another_checkout, launch_options, slow
 
 from curation_harness.errors import INTERRUPTED, RerunDiffers
 
@@ -35,14 +35,34 @@ def launch(harness: Harness, rows: str, seconds: float = 0) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_same_submissions_are_equal_and_nothing_is_trained_again(harness):
+def handed_in(run: Path) -> dict[str, bytes]:
+    """What the agent handed in, byte for byte, and what it was told of it."""
+    patterns = ("attempts/*/selection.*", "attempts/*/policy/**/*", "refusals/**/*", "history/**/*")
+    found = (path for pattern in patterns for path in run.glob(pattern) if path.is_file())
+    return {str(path.relative_to(run)): path.read_bytes() for path in found}
+
+
+def test_a_replay_is_equal_byte_for_byte_twice_and_from_another_checkout(harness, tmp_path):
     launch(harness, "range(20)")
-    for number in (1, 2):
-        replayed = harness.run("rerun", "r", "--replay", "--json")
+    elsewhere = another_checkout(harness, tmp_path)
+    run = harness.runs / "r"
+    recorded = handed_in(run)
+    assert {"attempts/001/selection.jsonl", "attempts/001/policy/policy.py"} <= set(recorded)
+    for number, checkout in enumerate((harness, harness, elsewhere), start=1):
+        replayed = checkout.run("rerun", "r", "--replay", "--json")
         assert replayed.returncode == 0, replayed.stderr
-        assert json.loads(replayed.stdout)["verdict"] == "equal"
-        assert (harness.runs / "r" / "reruns" / f"{number:03d}-replay.json").is_file()
-    made = harness.runs / "r" / "reruns" / "001-replay" / "r"
+        verdict = json.loads(replayed.stdout)
+        assert verdict["verdict"] == "equal"
+        assert [(stage["kind"], stage["verdict"]) for stage in verdict["stages"]] == [
+            ("submission", "equal"),
+            ("refusals", "equal"),
+        ]
+        assert json.loads((run / "reruns" / f"{number:03d}-replay.json").read_text()) == verdict
+        assert handed_in(run / "reruns" / f"{number:03d}-replay" / "r") == recorded
+    trained = elsewhere.run("rerun", "r", "--submissions", "--epsilon", "0", "--json")
+    assert trained.returncode == 0, trained.stderr
+    assert json.loads(trained.stdout)["verdict"] == "equal"
+    made = run / "reruns" / "001-replay" / "r"
     (attempt,) = harness.summary().attempts
     assert f"{attempt.public.mean:.4f}"[:6] in (made / "agent.log").read_text()
     kinds = [json.loads(line)["kind"] for line in (made / "events.jsonl").read_text().splitlines()]
@@ -54,8 +74,13 @@ def test_a_policy_that_draws_without_a_seed_differs(harness):
     launch(harness, "random.sample(range(200), 20)")
     replayed = harness.run("rerun", "r", "--replay")
     assert replayed.returncode == RerunDiffers.exit_code, replayed.stderr
-    assert "submission 1: rows differ, policy equal" in replayed.stdout
+    assert "rows differ, policy equal; share of rows that only one of the two has" in replayed.stdout
+    assert "because nothing that is recorded is different: the stage does not repeat itself" in replayed.stdout
     assert "verdict: differs" in replayed.stdout
+    harness.program(SUBMIT.format(rows="range(30)", seconds=0))
+    replayed = harness.run("rerun", "r", "--replay")
+    assert replayed.returncode == RerunDiffers.exit_code, replayed.stderr
+    assert "because agent its folder: " in replayed.stdout
 
 
 def test_a_replay_that_was_interrupted_or_killed_says_nothing_and_is_in_nobodys_way(harness):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -111,6 +112,15 @@ for _ in range(50):
 WAITS = SUBMIT_TWO.replace("(1, 2)", "(1,)") + "\nimport time; time.sleep(600)\n"
 
 
+def verified(harness: Harness) -> str | None:
+    """The record fits, for what it is; its root digest, if it is sealed."""
+    done = harness.run("verify", "r", "--json")
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["problem"]) == (0, None)
+    root: str | None = found["root"]
+    return root
+
+
 def test_ctrl_c_leaves_an_unscored_run_that_finish_scores(harness):
     process = harness.start(*launch_options("--iterations", "3", *harness.program(WAITS)))
     harness.wait_for("events.jsonl", "attempt-scored", process)
@@ -119,9 +129,12 @@ def test_ctrl_c_leaves_an_unscored_run_that_finish_scores(harness):
     assert process.returncode == 130, output
     assert "harness finish" in output
     assert harness.summary().status == "unscored"
+    root = verified(harness)
+    assert root is not None
     finished = harness.run("finish", "r")
     assert finished.returncode == 0, finished.stderr
     assert harness.summary().status == "scored"
+    assert verified(harness) not in (None, root)
     assert len(harness.summary().attempts) == 1
 
 
@@ -143,10 +156,13 @@ def test_a_killed_harness_is_resumed_where_it_was(harness):
     process.kill()
     process.communicate(timeout=60)
     assert harness.summary().status == "unscored"
+    assert verified(harness) is None
     again = harness.run("resume", "r")
     assert again.returncode == 0, again.stdout + again.stderr
     summary = harness.summary()
     assert summary.status == "scored"
+    assert verified(harness) == summary.root
+    assert summary.root in again.stdout
     # attempt 1 was executed after all, once; the agent came back, was told so, and went on
     assert [attempt.n for attempt in summary.attempts] == [1, 2]
     scored = [event.data["n"] for event in harness.record().events.of("attempt-scored")]
@@ -173,7 +189,9 @@ def test_rerunning_the_submissions_gives_the_same_scores(harness):
     assert rerun.returncode == 0, rerun.stderr
     verdict = json.loads(rerun.stdout)
     assert verdict["verdict"] == "equal"
-    assert [attempt["verdict"] for attempt in verdict["attempts"]] == ["equal", "equal"]
+    assert {stage["verdict"] for stage in verdict["stages"]} == {"equal"}
+    kinds = [(stage["kind"], stage["n"]) for stage in verdict["stages"] if not stage["part"]]
+    assert kinds == [("training", 1), ("training", 2), ("headline", None)]
 
 
 def test_training_that_comes_out_otherwise_is_told(harness):
@@ -183,6 +201,8 @@ def test_training_that_comes_out_otherwise_is_told(harness):
     path.write_text(json.dumps({**result, "seed": result["seed"] + 1}))  # as if another machine trained otherwise
     rerun = harness.run("rerun", "r", "--submissions", "--epsilon", "0")
     assert rerun.returncode == 49, rerun.stdout
+    assert re.search(r"scores 1 public +differs .*change of the mean", rerun.stdout)
+    assert "because training 1 is not equal" in rerun.stdout
 
 
 def test_a_selection_that_was_changed_in_the_record_is_named_and_not_trained_on(harness):

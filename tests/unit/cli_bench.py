@@ -16,7 +16,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from curation_harness import sandbox_check
 from curation_harness.cli import main
+from curation_harness.prerequisites import find_image
+from curation_sandbox import engine as engines
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x9b]")
 """Control characters but line ends and tabs; ESC, with which every terminal sequence begins, is among them."""
@@ -66,6 +69,15 @@ def make_cli(folder: Path, monkeypatch: pytest.MonkeyPatch, capture: pytest.Capt
     monkeypatch.setenv("CURATION_RUNS", str(cli.runs))
     monkeypatch.setenv("CURATION_CACHE", str(cli.cache))
     return cli
+
+
+def sandbox_holds(cache: Path) -> None:
+    """As if a container of the engine's base image had been looked at before, and everything had held: a fake engine
+    has no containers."""
+    with engines.connect() as engine:
+        kept = sandbox_check.place(cache, find_image("base"), None, engine.host, engine.info())
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text("[]")
 
 
 class FakeEngine:

@@ -52,7 +52,14 @@ def settings_of(*benchmarks: str, **values: Any) -> dict[str, Any]:
 
 
 def run(
-    evaluator: Evaluator, assets: Path, out: Path, split: str, evaluation: dict[str, Any], model: Path | None = None
+    evaluator: Evaluator,
+    assets: Path,
+    out: Path,
+    split: str,
+    evaluation: dict[str, Any],
+    model: Path | None = None,
+    *,
+    predictions: bool = False,
 ) -> tuple[dict[str, Any], list[ItemResult]]:
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"items-{split}.jsonl"
@@ -63,6 +70,7 @@ def run(
         "recipe": made.RECIPE,
         "evaluation": evaluation,
         "out": str(path),
+        "predictions": str(out / f"predictions-{split}.jsonl") if predictions else None,
     }
     answer = evaluator.evaluate(job, quiet)
     wanted = [k for k in evaluation["benchmarks"] if split == "sealed" or k not in evaluation["sealed_sets"]]

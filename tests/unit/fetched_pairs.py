@@ -81,10 +81,10 @@ def tree(**assets: Any) -> dict[str, Any]:
         "name": "datacomp-small",
         "family": "datacomp",
         "title": "a fetched task",
-        "submission": {"kind": "uids", "rows_max": 300, "repeats_max": 2},
+        "submission": {"kind": "uids", "rows_max": 300, "repeats_max": 2, "samples_min": 2},
         "benchmarks": list(SETS),
         "assets": {"kind": "fetched", "pool": pool, **assets},
-        "recipe": {"extends": "small"},
+        "recipe": {"extends": "small", "batch": 2},
     }
 
 

@@ -11,13 +11,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from curation_harness import agent_phase
+from curation_harness import agent_phase, agent_sockets
 from curation_harness.agent_phase import AgentPhase
+from curation_harness.recorded import agent_is_through
 from curation_harness.run import RunLoop
 from curation_harness.seat import ModelLine, Seat
 from curation_harness.watcher import Watcher
 from curation_plugins.api import Agent, AgentLaunch, AgentRequest
 from curation_sandbox.container import ExitStatus
+from curation_sandbox.errors import ProviderUnreachable
+from made_attempts import accept
 
 
 class Talker(Agent):
@@ -113,7 +116,7 @@ class Stage:
             box=self._box,
             stopping=lambda: self.stopping,
             done_at=lambda: self.done,
-            tell_interruption=lambda: None,
+            tell_interruption=lambda: self.loop.record.events.append("interrupted"),
         )
         phase.run()
 
@@ -136,8 +139,6 @@ class Stage:
 
     def submit(self, rows: range) -> None:
         """Accept and score an attempt."""
-        from test_harness_recovery import accept
-
         accept(self.loop.record, len(self.loop.record.submissions()) + 1, rows)
         self.loop.recover()
         self.loop.work_off()
@@ -281,6 +282,38 @@ def test_a_resumed_run_goes_on_in_its_conversation(open_loop):
         assert stage.commands[0][1] == stage.commands[1][1]
 
 
+@pytest.mark.parametrize(
+    ("agent", "told", "commands", "kinds"),
+    [
+        (Mute(), (), [], ["agent-over"]),
+        (Talker(), (), ["proceed"], ["agent-continued", "agent-over"]),
+        (Talker(), ("agent-idle",), ["proceed"], ["agent-continued", "agent-over"]),
+        (Talker(), ("interrupted",), ["proceed"], ["agent-continued", "agent-over"]),
+    ],
+    ids=["cannot-go-on", "stopped", "idle", "interrupted"],
+)
+def test_a_kill_right_after_the_agents_own_end_gives_it_no_other_turn_than_without(
+    open_loop, agent, told, commands, kinds
+):
+    with open_loop(*QUICK, "budgets.continuations=1") as loop:
+        stage = Stage(loop, agent, [])
+        loop.record.events.append("agent-started", container="gone", turn=1)
+        stage.spoken()
+        for kind in told:
+            loop.record.events.append(kind, **({"seconds": 1.0} if kind == "agent-idle" else {}))
+        loop.record.events.append("agent-exited", code=0, oom_killed=False, turn=1)
+        loop.recover()  # the kill came here
+        seen = len(stage.kinds())
+        stage.turns = [Turn() for _ in range(2 if told == ("interrupted",) else len(commands))]
+        stage.run()
+        if told == ("interrupted",):  # the turn was cut short: it is made up for, and costs no continuation
+            assert [command[0] for command in stage.commands] == ["proceed", "proceed"]
+        else:
+            assert [command[0] for command in stage.commands] == commands
+        later = [kind for kind in stage.kinds()[seen:] if kind in ("agent-continued", "agent-over")]
+        assert later == kinds
+
+
 class Gateway:
     def __init__(self, *given: object, **named: object) -> None:
         self.last = time.monotonic()
@@ -289,6 +322,9 @@ class Gateway:
         return self
 
     def __exit__(self, *exc: object) -> None: ...
+
+    def alive(self) -> bool:
+        return True
 
     def activity(self) -> SimpleNamespace:
         return SimpleNamespace(in_flight=0, last=self.last)
@@ -301,7 +337,7 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         denied=None, provider_failed=False, first_id=1, turn=0, close=lambda: None, turned_away=lambda: None
     )
     monkeypatch.setattr(agent_phase, "ModelDesk", lambda *_: seen)
-    monkeypatch.setattr(agent_phase, "GatewayServer", Gateway)
+    monkeypatch.setattr(agent_sockets, "GatewayServer", Gateway)
     return seen
 
 
@@ -325,12 +361,15 @@ def test_a_providers_outage_costs_the_agent_no_continuation(open_loop, desk):
         assert "no fault of yours" in stage.commands[1][2]
 
 
-def test_a_provider_that_stays_down_ends_the_agents_part(open_loop, desk):
+def test_a_run_whose_provider_stays_down_stops_and_can_be_resumed(open_loop, desk):
     with open_loop(*QUICK) as loop:
         desk.provider_failed = True
         stage = Stage(loop, Talker(), [Turn(code=1) for _ in range(1 + agent_phase.OUTAGES)], model=True)
-        stage.run()
+        with pytest.raises(ProviderUnreachable, match="harness resume"):
+            stage.run()
         assert len(stage.boxes) == 1 + agent_phase.OUTAGES
+        assert [event.data["what"] for event in loop.record.events.of("agent-lost")] == ["provider"]
+        assert not agent_is_through(loop.record)
 
 
 def test_a_spent_model_budget_ends_the_turn_and_the_phase(open_loop, desk):

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 import made_records as made
-from cli_bench import CONTROL, Cli, fake_engine, make_cli
+from cli_bench import CONTROL, Cli, fake_engine, make_cli, sandbox_holds
 from curation_harness.cli import COMMANDS
+from curation_harness.errors import RerunDiffers
 from curation_harness.record.store import run_ids
 from curation_sandbox import __version__, reaper
 from curation_sandbox.errors import SocketPathTooLong
@@ -111,7 +112,7 @@ def test_a_dry_run_is_readable_and_makes_nothing(cli: Cli) -> None:
     for words in ("probe: ", "nop: true", "iterations 7", "memory 1.0 GiB", "run 3", "Nothing was started."):
         assert words in told.out
     assert "{" not in told.out
-    assert len(told.out.splitlines()) < 30
+    assert len(told.out.splitlines()) <= 30
     assert sorted(cli.runs.rglob("*")) == before
     assert not cli.cache.exists()
 
@@ -151,6 +152,26 @@ def test_replay_and_submissions_at_once_are_refused_and_none_is_dropped(cli: Cli
     assert "each is a command of its own" in told.err
 
 
+def test_against_is_about_live_reruns(cli: Cli) -> None:
+    told = cli("rerun", "hostile", "--replay", "--against", "hostile")
+    assert told.code == 2
+    assert "--against names the new run of --live" in told.err
+
+
+def test_a_rerun_prints_a_line_for_each_stage_and_nothing_an_agent_wrote_bare(cli: Cli) -> None:
+    made.made_run(cli.runs, run_id="hostile-live-1", hostile=True, attempts=2)
+    told = cli("rerun", "hostile", "--live", "--against", "hostile-live-1")
+    assert told.code == RerunDiffers.exit_code
+    lines = told.out.splitlines()
+    assert lines[0].split() == ["submission", "1", "equal", "rows", "equal,", "policy", "equal"]
+    assert [line.split()[:3] for line in lines if "only then" in line] == [
+        ["submission", "3", "differs"],
+        ["submission", "4", "differs"],
+    ]
+    assert lines[-2:] == ["the new run: hostile-live-1", "verdict: differs (ε = 0.005)"]
+    assert not CONTROL.search(told.out)
+
+
 # -- completion ------------------------------------------------------------------------------------
 
 
@@ -188,6 +209,17 @@ def test_the_doctor_fails_without_an_engine_and_says_what_to_do(cli: Cli, monkey
     assert {"name", "holds", "detail", "fix", "required"} <= found[0].keys()
 
 
+def test_the_doctor_of_the_sandbox_asks_no_provider_and_looks_at_nothing_else(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")
+    found = json.loads(cli("doctor", "--sandbox", "--json").out)
+    assert [one["name"] for one in found] == ["engine"]
+    told = cli("doctor", "--sandbox")
+    assert told.code == 1
+    assert "model providers" not in told.out
+
+
 def test_clean_removes_dead_sockets_and_half_made_files_and_nothing_else(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,6 +252,7 @@ def test_clean_removes_dead_sockets_and_half_made_files_and_nothing_else(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_while_files_are_made_leaves_none(cli: Cli, number: signal.Signals) -> None:
+    sandbox_holds(cli.cache)
     options = ["launch", "--task", "probe", "--agent", "nop", "--set", "assets.rows=3000000"]
     environment = {**os.environ, "TMPDIR": str(cli.temporary)}
     process = subprocess.Popen(

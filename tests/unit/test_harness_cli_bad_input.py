@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 import made_records as made
-from cli_bench import CONTROL, Cli, FakeEngine, Told, fake_engine, make_cli
+from cli_bench import CONTROL, Cli, FakeEngine, Told, fake_engine, make_cli, sandbox_holds
+from curation_harness import sandbox_check
 from curation_harness.record.models import FORMAT
+from curation_harness.record.sealing import seal
 from curation_plugins import assets as task_assets
 from curation_plugins.registry import Registry
 from curation_sandbox import engine as engines
@@ -205,6 +207,7 @@ def test_a_pool_that_was_changed_since_its_manifest(cli: Cli, engine: FakeEngine
     assets = task_assets.ensure(cli.cache, registry.tasks.get("probe"), lambda what, done: None)
     rows = assets / "pool" / "rows.jsonl"
     rows.write_text(rows.read_text().replace('"y": 0', '"y": 1', 1))
+    sandbox_holds(cli.cache)
     told = cli("launch", "--task", "probe", "--agent", "nop")
     says(told, 24, "pool/rows.jsonl", "manifest", f"Remove {assets}")
     assert cli.left_behind() == []
@@ -248,6 +251,7 @@ def test_a_disk_that_fills_up_while_the_pool_is_made(
     cli: Cli, engine: FakeEngine, small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CURATION_CACHE", str(small_disk))
+    monkeypatch.setattr(sandbox_check, "require", lambda *given: None)  # its answer would take room there
     told = cli("launch", "--task", "probe", "--agent", "nop", "--set", "assets.rows=20000")
     says(told, 15, "disk is full")
     assert [path.name for path in (small_disk / "assets").iterdir() if path.is_dir()] == []
@@ -382,6 +386,7 @@ def test_a_record_of_a_newer_version(cli: Cli) -> None:
 
 def test_a_run_that_has_ended_has_nothing_to_go_on_with(cli: Cli) -> None:
     record = made.made_run(cli.runs, run_id="over")
+    seal(record)
     before = (record.folder / "events.jsonl").read_bytes()
     for command in ("resume", "finish"):
         says(cli(command, "over"), 47, "nothing to go on with")

@@ -190,6 +190,20 @@ def test_an_engine_that_fails_is_ours_and_nothing_is_recorded_of_the_submission(
         assert agent.settled(rows, "the-key-1") == Accepted(attempt=1, rows=20)
 
 
+def test_policies_that_make_us_fail_again_and_again_are_tried_no_more(open_agent):
+    """Attack: a policy that breaks its container computes for nothing, on no clock, under one key after the other."""
+    with open_agent() as agent:
+        agent.policies.broken = True
+        allowed = 1 + agent.loop.record.spec.task.budgets.refunds
+        for number in range(allowed):
+            agent.submit(agent.rows(20), f"the-key-{number}")
+            agent.loop.work_through()
+        with pytest.raises(HandlerError) as spent:
+            agent.submit(agent.rows(20), "another-key")
+        assert spent.value.error == "budget-spent"
+        assert agent.policies.runs == allowed
+
+
 def test_the_agents_clock_stands_still_while_its_policy_runs(open_agent):
     with open_agent() as agent:
         slow = "import time; time.sleep(1)\n" + POLICY.replace("COUNT", "20")

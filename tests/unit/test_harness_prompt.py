@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from curation_harness import prompt
-from curation_harness.sandboxed import CURATE
+from curation_harness.agent_container import CURATE
 
 
 def composed(registry, task="llava-tiny"):

@@ -124,10 +124,36 @@ def test_only_folders_with_a_run_are_listed(record: RunRecord) -> None:
     assert run_ids(runs) == ["run-1"]
 
 
-def test_a_run_folder_can_be_reached_by_a_link(record: RunRecord, tmp_path: Path) -> None:
+def test_a_record_behind_a_link_is_refused_and_left_alone(record: RunRecord, tmp_path: Path) -> None:
     link = tmp_path / "runs" / "shown"
     link.symlink_to(record.folder, target_is_directory=True)
-    assert RunRecord.open_run(link).spec == record.spec
+    before = {path: path.stat().st_mtime_ns for path in record.folder.rglob("*")}
+    for named in (lambda: RunRecord.open_run(link), lambda: RunRecord.find(tmp_path / "runs", str(link))):
+        with pytest.raises(RecordInvalid, match="is a link"):
+            named()
+    assert {path: path.stat().st_mtime_ns for path in record.folder.rglob("*")} == before
+
+
+def test_runs_may_lie_behind_a_link(record: RunRecord, tmp_path: Path) -> None:
+    """A disk for runs is often reached by one."""
+    (tmp_path / "other").symlink_to(record.folder.parent, target_is_directory=True)
+    assert RunRecord.find(tmp_path / "other", "run-1").spec == record.spec
+
+
+@pytest.mark.parametrize("name", ["run-1-copy", "last"])
+def test_two_records_with_one_id_are_refused_and_left_alone(record: RunRecord, name: str) -> None:
+    copy = record.folder.with_name("run-1-copy")
+    shutil.copytree(record.folder, copy)
+    os.utime(copy / "run.json", (2**31, 2**31))  # the last one
+    with pytest.raises(RecordInvalid, match=r"two records with one id: .*run-1-copy and .*run-1 both"):
+        RunRecord.find(record.folder.parent, name)
+    assert names(copy) == names(record.folder)
+    assert RunRecord.find(record.folder.parent, "run-1").folder == record.folder  # its folder has its name
+
+
+def test_a_record_whose_folder_was_renamed_is_still_that_run(record: RunRecord) -> None:
+    renamed = record.folder.rename(record.folder.with_name("kept"))
+    assert RunRecord.find(renamed.parent, "kept").spec.run_id == "run-1"
 
 
 # -- attempts --------------------------------------------------------------------------------------

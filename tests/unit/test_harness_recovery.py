@@ -11,24 +11,17 @@ import pytest
 from curation_harness.errors import NothingToScore, RecordInvalid
 from curation_harness.headline import HeadlineRunner
 from curation_harness.record.events import EventLog
-from curation_harness.record.models import AttemptSubmission, Refusal
+from curation_harness.record.models import Refusal
 from curation_harness.record.state import ledger
 from curation_harness.recorded import agent_is_through
-from curation_harness.rerun import SubmissionRerunner
+from curation_harness.rerun.submissions import SubmissionRerunner
 from curation_plugins import selection
 from curation_sandbox.protocol import Problem
+from made_attempts import accept
 
 
 def quiet(what: str, done: float) -> None:
     """Progress that nobody reads."""
-
-
-def accept(record, n, rows):
-    chosen = selection.of_rows(list(rows))
-    submission = AttemptSubmission(
-        n=n, key=f"key-{n:05d}", digest=chosen.digest(), rows=len(chosen.rows), note="", policy=(), accepted="now"
-    )
-    record.write_submission(submission, chosen, {})
 
 
 def test_a_headline_never_takes_over_seeds_of_another_attempt(open_loop):
@@ -119,12 +112,12 @@ def test_half_an_event_on_a_full_disk_spoils_nothing(tmp_path: Path):
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_a_run_without_a_scored_attempt_has_nothing_to_rerun(open_loop):
+def test_a_run_without_a_scored_attempt_has_nothing_to_rerun(open_loop, tmp_path):
     with open_loop() as loop, pytest.raises(NothingToScore):
-        SubmissionRerunner(loop.record, loop.trials, 0.0, quiet).run()
+        SubmissionRerunner(loop.record, loop.trials, 0.0, quiet, tmp_path).run()
 
 
-def test_a_selection_that_was_changed_in_the_record_is_not_trained_on_again(open_loop):
+def test_a_selection_that_was_changed_in_the_record_is_not_trained_on_again(open_loop, tmp_path):
     with open_loop() as loop:
         accept(loop.record, 1, range(40))
         loop.recover()
@@ -133,4 +126,4 @@ def test_a_selection_that_was_changed_in_the_record_is_not_trained_on_again(open
         path = loop.record.attempt_folder(1) / "selection.jsonl"
         path.write_bytes(selection.of_rows(list(range(1, 41))).canonical())
         with pytest.raises(RecordInvalid, match=r"selection\.jsonl"):
-            SubmissionRerunner(loop.record, None, 0.005, quiet).run()  # no trial can be run
+            SubmissionRerunner(loop.record, None, 0.005, quiet, tmp_path).run()  # no trial can be run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,6 +118,46 @@ def test_what_was_measured_is_not_measured_again(copied: Path, task: Task, regis
     assert seeds == {"3 of 7: random, seed 2 of 3"}
     assert again.arms == before.arms
     assert again.sums == before.sums
+
+
+def test_references_are_measured_side_by_side_on_several_slots(
+    copied: Path, task: Task, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: set[str] = set()
+
+    class Listening(Watcher):
+        def progress(self, what: str, done: float) -> None:
+            if "seed" in what:
+                threads.add(threading.current_thread().name)
+
+    before = found_in(copied, task)
+    shutil.rmtree(folder_of(copied, task))
+    monkeypatch.setenv("CURATION_SLOTS", "cpu-0,cpu-1,cpu-2")
+    again = measure_references(task, registry, "local", copied, Listening())
+    assert len(threads) == 3
+    wanted = {arm.name: arm.seeds[: ARMS[arm.name]] for arm in before.arms}
+    assert {arm.name: arm.seeds for arm in again.arms} == wanted
+    assert again.sums is not None
+
+
+def test_a_failure_of_one_of_several_begins_no_more_and_loses_nothing(
+    copied: Path, task: Task, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, assets = folder_of(copied, task), assets_of(copied, task)
+    shutil.rmtree(here)
+    monkeypatch.setenv("CURATION_SLOTS", "cpu-0,cpu-1")
+    monkeypatch.setattr(FailingTrials, "left", 5)
+    with registry.engines.get("local").open(run_id="r", log=copied / "log", config=task.config) as session:
+        runner = tables.ReferenceRunner(copied, FailingTrials(task, assets, session), quiet)
+        with pytest.raises(WorkFailed, match="the worker died"):
+            runner.run()
+    done = [path.parent.name for path in here.glob("*/scores.json")]
+    assert 1 <= len(done) <= 2
+    assert not (here / "table.json").exists()
+    # what is there is not done again
+    kept = {name: (here / name / "scores.json").stat().st_mtime_ns for name in done}
+    measure_references(task, registry, "local", copied, Watcher())
+    assert {name: (here / name / "scores.json").stat().st_mtime_ns for name in done} == kept
 
 
 def test_an_unknown_reference_is_refused_before_anything_is_measured(

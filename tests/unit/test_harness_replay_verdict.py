@@ -23,7 +23,7 @@ def judged(folder: Path, then: RunRecord, now: RunRecord, *, asked: int = 1, rec
     source = RecordedSource(ExchangeLog(folder / "traffic"))
     replies(source, *requests[:asked])
     replayer = Replayer(then, *cast("Any", (None, then.spec.image, folder, folder, None)))
-    return replayer._verdict(now, source)
+    return replayer._verdict(now, source, ())
 
 
 @pytest.fixture

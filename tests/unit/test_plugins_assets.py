@@ -81,7 +81,7 @@ def test_failed_prepare_leaves_nothing(tmp_path: Path, task: CountedProbe) -> No
             assets.ensure(tmp_path, task, quiet)
     finally:
         CountedProbe.fails = False
-    left = [path for path in (tmp_path / "assets").iterdir() if path.suffix != ".lock"]
+    left = [path for path in (tmp_path / "assets").iterdir() if path.suffix not in (".lock", ".used")]
     assert left == []
     assets.ensure(tmp_path, task, quiet)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from curation_plugins.config import load, override
 from curation_plugins.engines.local import LocalEngine, LocalSession
 from curation_plugins.errors import ConfigInvalid, WorkFailed
 from curation_plugins.gating import GateView
+from curation_plugins.jobs import ItemResult, Split
 from curation_plugins.testing import check_agent, check_engine, check_scaffold, check_task
 from curation_probe.task import TASKS, ProbeTask
 from curation_sandbox.protocol import Problem
@@ -161,6 +162,29 @@ def test_faulty_trainer_is_found_out(tmp_path: Path, fault: str) -> None:
 def test_faulty_evaluator_is_found_out(tmp_path: Path, fault: str) -> None:
     with pytest.raises((AssertionError, ValueError)):
         check_task(probe(ProbeTask, f"recipe.fault={fault}", "recipe.fault_role=evaluate"), tmp_path)
+
+
+class OtherAgain(ProbeTask):
+    def rescore(self, predictions: Path, split: Split, assets: Path) -> Iterator[ItemResult]:
+        for item in super().rescore(predictions, split, assets):
+            yield item.model_copy(update={"score": 1.0})
+
+
+class Nameless(ProbeTask):
+    def mean_name(self, benchmarks: Sequence[str]) -> str:
+        return ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [(OtherAgain, "`rescore` makes other public items"), (Nameless, "mean_name gives ''")],
+    ids=["rescore", "name"],
+)
+def test_a_task_that_scores_again_otherwise_or_names_no_mean_is_found_out(
+    tmp_path: Path, kind: type[ProbeTask], says: str
+) -> None:
+    with pytest.raises(AssertionError, match=says):
+        check_task(probe(kind), tmp_path)
 
 
 @pytest.mark.parametrize(("fault", "says"), [("short-values", "3 values for 4 rows"), ("sorted-values", "order")])

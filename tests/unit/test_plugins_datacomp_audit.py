@@ -156,7 +156,8 @@ def test_a_broken_evaluation_picture_is_counted_and_does_not_stop_the_audit(tmp_
     write_set(layout.evaluation(assets), DIGITS, broken, classes=[str(n) for n in range(10)])
     counts = audit_pool(assets, silent)
     assert counts is not None
-    assert (counts.unreadable, counts.reported) == (3, 2)
+    assert (counts.unreadable, counts.items_unreadable, counts.reported) == (2, 1, 2)
+    assert "1 pictures of items were unreadable" in wording.audited(counts)
     assert {one.item for one in read_findings(assets)} == {"0/d1", "1/d4"}
 
 

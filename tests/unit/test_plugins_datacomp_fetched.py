@@ -271,6 +271,13 @@ def test_the_shipped_task_is_datacomps_own() -> None:
     assert "12,800,000" in brief
 
 
+def test_fewer_samples_than_a_batch_cannot_be_admitted_by_a_setting() -> None:
+    assert shipped("submission.samples_min=5000").config.submission.samples_min == 5000
+    for setting in ("submission.samples_min=4095", "recipe.batch=8192"):
+        with pytest.raises(ConfigInvalid, match=r"submission\.samples_min: 4095|one batch of the recipe is 8192"):
+            shipped(setting)
+
+
 def test_published_scores_belong_to_the_task_as_it_ships() -> None:
     best = {one.name: one.score for one in shipped().published()}
     assert best["CLIP L/14 score, top 30 %"] == max(best.values()) == 0.173

@@ -27,8 +27,7 @@ def made(seed: int, items: int = 300, classes: int = 9) -> Answers:
     labels[:2] = classes - 2
     logits = rng.normal(size=(items, classes)).astype(np.float32)
     logits[np.arange(items), labels] += 1.5
-    predicted, within = metrics.rank_answers(logits, labels)
-    return Answers(labels, predicted, within, over=rng.integers(0, 5, items))
+    return Answers.of(labels, metrics.likeliest(logits), over=rng.integers(0, 5, items))
 
 
 def score(entry: EvaluationSet, items: Sequence[ItemResult]) -> float:
@@ -120,28 +119,26 @@ def test_the_worst_group_by_hand_and_a_group_without_items_does_not_count() -> N
 def test_top_five_of_the_worst_income_group() -> None:
     logits = -np.arange(7, dtype=np.float32)[None, :].repeat(4, axis=0)  # class 0 first, 6 last
     labels = np.array([4, 5, 0, 3])
-    predicted, within = metrics.rank_answers(logits, labels)
-    assert within.tolist() == [True, False, True, True]
-    answers = Answers(labels, predicted, within, np.array([0, 0, 1, 1]))
+    answers = Answers.of(labels, metrics.likeliest(logits), np.array([0, 0, 1, 1]))
+    assert answers.within_five.tolist() == [True, False, True, True]
     assert named(TOP5, answers) == 0.5
     assert metrics.classification(TOP5, answers, 7)["acc1"] == 0.25
 
 
 def test_of_equal_classes_the_first_is_taken() -> None:
     logits = np.zeros((8, 8), np.float32)  # what a model that says nothing gives
-    predicted, within = metrics.rank_answers(logits, np.arange(8))
-    assert predicted.tolist() == [0] * 8
-    assert within.tolist() == [True] * 5 + [False] * 3
+    answers = Answers.of(np.arange(8), metrics.likeliest(logits))
+    assert answers.predicted.tolist() == [0] * 8
+    assert answers.within_five.tolist() == [True] * 5 + [False] * 3
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_an_output_that_is_no_number_is_right_for_no_item(bad: float) -> None:
     logits = np.ones((2, 6), np.float32)
     logits[0] = bad
-    predicted, within = metrics.rank_answers(logits, np.array([0, 0]))
-    assert predicted.tolist() == [metrics.UNKNOWN, 0]
-    assert within.tolist() == [False, True]
-    answers = Answers(np.array([0, 0]), predicted, within)
+    answers = Answers.of(np.array([0, 0]), metrics.likeliest(logits))
+    assert answers.predicted.tolist() == [metrics.UNKNOWN, 0]
+    assert answers.within_five.tolist() == [False, True]
     assert named(F1, answers) == pytest.approx(2 / 3)
     assert score(F1, items_of(F1, answers)) == pytest.approx(2 / 3)
 
@@ -152,7 +149,18 @@ def test_five_of_fewer_classes_are_no_metric() -> None:
     assert metrics.classification(PLAIN, answers, 5)["acc5"] == 1.0
 
 
+@pytest.mark.parametrize("classes", [3, 5, 40])
+def test_the_likeliest_five_are_those_of_the_sorted_table(classes: int) -> None:
+    logits = np.random.default_rng(classes).integers(-3, 3, (50, classes)).astype(np.float32)  # with many equal ones
+    top = metrics.likeliest(logits)
+    assert top.tolist() == [sorted(range(classes), key=lambda c: (-row[c], c))[:5] for row in logits]
+
+
 # --- retrieval ---
+
+
+def match(texts: np.ndarray, images: np.ndarray, owner: np.ndarray, block: int = 1024) -> Matches:
+    return Matches.of(*metrics.nearest(texts, images, block), owner)
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -166,7 +174,7 @@ def test_recall_at_one_both_ways_against_the_whole_table(block: int) -> None:
     owner = np.sort(np.r_[np.arange(40), rng.integers(0, 40, 90)])
     texts = unit(images[owner] + rng.normal(scale=0.35, size=(len(owner), 8)))
     table = texts.astype(np.float64) @ images.T
-    found = metrics.match(texts, images, owner, block)
+    found = match(texts, images, owner, block)
     reported = found.reported()
     assert 0.2 < (table.argmax(axis=1) == owner).mean() < 0.95
     assert reported["image_retrieval_recall@1"] == pytest.approx((table.argmax(axis=1) == owner).mean())
@@ -184,16 +192,16 @@ def test_recall_at_one_both_ways_against_the_whole_table(block: int) -> None:
 def test_retrieval_by_hand_with_ties_and_without_numbers() -> None:
     images = np.array([[1, 0], [1, 0], [0, 1]], np.float32)  # the first two cannot be told apart
     texts = np.array([[1, 0], [1, 0], [0, 1], [np.nan, 0]], np.float32)
-    found = metrics.match(texts, images, np.array([0, 1, 2, 2]))
+    found = match(texts, images, np.array([0, 1, 2, 2]))
     assert found.images_found.tolist() == [1, 0, 1], "of equals the first; a caption without numbers finds nothing"
     assert found.text_found.tolist() == [True, False, True]
     assert found.captions.tolist() == [1, 1, 2]
     assert found.reported()["image_retrieval_recall@1"] == 0.5
     assert found.scores().tolist() == [1.0, 0.0, 0.75]
-    bad = metrics.match(np.eye(2, dtype=np.float32), np.array([[np.nan, 0], [0, 1]], np.float32), np.arange(2))
+    bad = match(np.eye(2, dtype=np.float32), np.array([[np.nan, 0], [0, 1]], np.float32), np.arange(2))
     assert bad.text_found.tolist() == [False, True]
     assert bad.images_found.tolist() == [0, 1]
-    nothing = metrics.match(np.full((2, 2), np.nan, np.float32), np.full((2, 2), np.nan, np.float32), np.arange(2))
+    nothing = match(np.full((2, 2), np.nan, np.float32), np.full((2, 2), np.nan, np.float32), np.arange(2))
     assert nothing.reported()["mean_recall@1"] == 0.0
 
 
@@ -205,16 +213,23 @@ def test_jaccard_is_scikit_learns(seed: int) -> None:
     rng = np.random.default_rng(seed)
     values, right = rng.normal(size=12), np.isin(np.arange(12), rng.permutation(12)[:4])
     chosen = np.isin(np.arange(12), np.argsort(values)[-4:])
-    assert metrics.jaccard(values, right) == pytest.approx(jaccard_score(right, chosen))
+    assert metrics.jaccard(metrics.by_likeness(values), right) == pytest.approx(jaccard_score(right, chosen))
 
 
-def test_jaccard_by_hand() -> None:
+@pytest.mark.parametrize(
+    ("similarity", "wanted"),
+    [
+        ([0.9, 0.1, 0.2, 0.8], 1.0),
+        ([0.9, 0.8, 0.2, 0.1], 1 / 3),
+        ([0.1, 0.8, 0.9, 0.2], 0.0),
+        ([0.5, 0.5, 0.5, 0.5], 1 / 3),  # of equals the last ones
+        ([0.9, np.nan, 0.2, 0.8], 0.0),
+    ],
+    ids=["right", "one", "none", "equal", "no-number"],
+)
+def test_jaccard_by_hand(similarity: list[float], wanted: float) -> None:
     right = np.array([True, False, False, True])
-    assert metrics.jaccard([0.9, 0.1, 0.2, 0.8], right) == 1.0
-    assert metrics.jaccard([0.9, 0.8, 0.2, 0.1], right) == pytest.approx(1 / 3)
-    assert metrics.jaccard([0.1, 0.8, 0.9, 0.2], right) == 0.0
-    assert metrics.jaccard([0.5, 0.5, 0.5, 0.5], right) == pytest.approx(1 / 3), "of equals the last ones"
-    assert metrics.jaccard([0.9, np.nan, 0.2, 0.8], right) == 0.0
+    assert metrics.jaccard(metrics.by_likeness(similarity), right) == pytest.approx(wanted)
 
 
 def test_only_instances_of_ten_and_twelve_candidates_count() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,9 @@ from safetensors.torch import load, load_file, save_file
 from curation_plugins.errors import AssetsInvalid
 from curation_plugins.jobs import TrainResult
 from curation_plugins.selection import of_arrays, read_canonical
-from curation_plugins.tasks.datacomp import models
+from curation_plugins.tasks import card_processes
+from curation_plugins.tasks.card_processes import Card, CardFailed, CardOutOfMemory, train_on_cards
+from curation_plugins.tasks.datacomp import models, train
 from curation_plugins.tasks.datacomp.fit import TrainingDiverged
 from curation_plugins.tasks.datacomp.loss import Contrast
 from curation_plugins.tasks.datacomp.order import Order
@@ -107,6 +111,30 @@ def test_an_untrained_model_is_the_same_each_time(assets: Path) -> None:
     assert one.text_key == other.text_key
 
 
+def test_options_of_the_tokenizer_are_in_its_key(assets: Path, tmp_path: Path) -> None:
+    recipe, other = read_recipe(RECIPE), make_assets(tmp_path / "assets")
+    file = other / "model" / models.CONFIG
+    told = json.loads(file.read_text())
+    told["model_cfg"]["text_cfg"]["tokenizer_kwargs"] = {"strip_sep_token": True}
+    file.write_text(json.dumps(told))
+    assert models.open_model(None, recipe, assets).text_key != models.open_model(None, recipe, other).text_key
+
+
+def test_a_fixed_beginning_is_the_same_under_every_seed_and_the_training_is_not(assets: Path, tmp_path: Path) -> None:
+    def begun(init_seed: int | None, seed: int) -> bytes:
+        recipe = read_recipe({**RECIPE, "init_seed": init_seed})
+        model = models.fresh(recipe, assets, seed, torch.device("cpu"))
+        return b"".join(weights.detach().numpy().tobytes() for weights in model.parameters())
+
+    assert begun(7, 1) == begun(7, 2) == begun(None, 7)
+    assert begun(None, 1) != begun(None, 2)
+    # what differs is the order and the crops of the pairs
+    assert (
+        _train(assets, tmp_path / "a", seed=1, init_seed=7)[1]
+        != _train(assets, tmp_path / "b", seed=2, init_seed=7)[1]
+    )
+
+
 def test_the_tokenizers_files_go_with_the_model(assets: Path, tmp_path: Path) -> None:
     recipe, own = read_recipe(RECIPE), tmp_path / "assets"
     make_assets(own)
@@ -190,8 +218,40 @@ def test_more_than_a_hundredth_broken_over_all_cards_stops_the_training(tmp_path
     first, second = _on_two_cards(job, 2)
     broken = [_numbers()[int(np.argmax(more - 9 * less))] for more, less in ((first, second), (second, first))]
     make_assets(tmp_path / "assets", pairs=60, broken=broken)
-    with pytest.raises(Exception, match="2 of the 120 selected images cannot be decoded"):
+    with pytest.raises(AssetsInvalid, match=r"^2 of the 120 selected images cannot be decoded") as told:
         Trainer().train(job, _quiet)
+    assert "Download them again" in str(told.value)
+
+
+def _dies(card: Card, rank: int) -> None:
+    if card.rank != rank:
+        time.sleep(600)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_ends_the_training_on_all_cards() -> None:
+    with pytest.raises(CardFailed, match=r"^process 1 terminated with signal SIGKILL$"):
+        train_on_cards(_dies, 1, 2, _quiet)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        (AssetsInvalid("shard 3 is gone", hint="Fetch it."), AssetsInvalid, "shard 3 is gone\nFetch it."),
+        (TrainingDiverged("no number"), CardFailed, "process 2 of 3: TrainingDiverged: no number"),
+        (torch.cuda.OutOfMemoryError("of 2 GiB"), CardOutOfMemory, "process 2 of 3: OutOfMemoryError: of 2 GiB"),
+    ],
+    ids=["assets", "diverged", "memory"],
+)
+def test_the_first_process_to_fail_is_told_and_by_its_message(
+    tmp_path: Path, error: Exception, kind: type[Exception], said: str
+) -> None:
+    """The tracebacks, which the record has no use for, are in the log."""
+    card_processes._leave_word(tmp_path, 1, error)
+    card_processes._leave_word(tmp_path, 0, RuntimeError("connection closed by peer"))
+    found = card_processes._what_failed(tmp_path, 3)
+    assert (type(found), str(found)) == (kind, said)
 
 
 # --- going on ---
@@ -246,6 +306,22 @@ def test_another_trainings_state_is_not_gone_on_from(assets: Path, tmp_path: Pat
     assert (tmp_path / "a-kept" / NAME).exists()
     notes = Trainer().train({**job, "kept": str(tmp_path / "a-kept")}, _quiet)["notes"]
     assert notes["resumed_at"] == 0
+
+
+@pytest.mark.parametrize("change", ["package", "code"])
+def test_a_state_of_other_code_is_not_gone_on_from(
+    assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    _train(assets, tmp_path / "a")
+    job = {**_job(assets, tmp_path / "b"), "kept": str(tmp_path / "a-kept")}
+    if change == "package":
+        version = importlib.metadata.version
+        monkeypatch.setattr(
+            train.importlib.metadata, "version", lambda name: "9" if name == "open_clip_torch" else version(name)
+        )
+    else:
+        monkeypatch.setattr(train, "_code", lambda: "other")
+    assert Trainer().train(job, _quiet)["notes"]["resumed_at"] == 0
 
 
 def test_a_state_that_cannot_be_read_is_no_state(assets: Path, tmp_path: Path) -> None:

@@ -9,18 +9,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from curation_plugins.api import EngineSession
 from curation_plugins.engines import slot_queue
 from curation_plugins.engines.local import LocalEngine
 from curation_plugins.engines.slot_queue import SlotQueue
 from curation_plugins.engines.slots import Slot, discover
 from curation_plugins.errors import ConfigInvalid, PluginLayerError, WorkStopped
-from curation_plugins.jobs import TrainResult
-from probe_bench import ProbeBench
+from curation_plugins.jobs import TrainJob, TrainResult
+from probe_bench import ProbeBench, quiet
 
 WAITER = """
 import sys, time
@@ -132,13 +134,23 @@ def test_stopped_waiter_is_passed_over(machine: Machine) -> None:
         machine.wait(lambda: machine.tickets() == 1)
         first.send_signal(signal.SIGSTOP)
         (ticket,) = queue.folder.glob("ticket-*")
-        long_ago = time.time() - 2 * slot_queue.STOPPED_SECONDS
+        long_ago = time.monotonic() - 2 * slot_queue.STOPPED_SECONDS
         os.utime(ticket, (long_ago, long_ago))
     second = machine.start("second")
     assert second.wait(30) == 0
     first.send_signal(signal.SIGCONT)
     assert first.wait(30) == 0
     assert machine.begun() == ["second", "first"]
+
+
+def test_a_ticket_is_signed_on_a_clock_that_nobody_sets(machine: Machine) -> None:
+    """A wall clock that is set back would keep a stopped waiter in front for as long as it was set back."""
+    queue = SlotQueue([Slot("cpu-0", 1)], machine.folder / "slots")
+    with queue.acquire():
+        machine.start("waiter")
+        machine.wait(lambda: machine.tickets() == 1)
+        (ticket,) = queue.folder.glob("ticket-*")
+        assert abs(ticket.stat().st_mtime - time.monotonic()) < slot_queue.STOPPED_SECONDS
 
 
 def test_those_who_wait_are_served_in_order(machine: Machine) -> None:
@@ -247,6 +259,72 @@ def test_processor_slots_share_a_warm_worker(tmp_path: Path) -> None:
     done = bench.named("job-done")
     assert [details["slot"] for details in done] == ["cpu-0", "cpu-1"]
     assert done[0]["pid"] == done[1]["pid"]
+
+
+GPUS = [Slot(f"gpu-{number}", 1) for number in range(3)]
+
+
+def side_by_side(bench: ProbeBench, session: EngineSession) -> list[tuple[TrainJob, TrainResult]]:
+    """A training for every slot, seed 0 on; each asked for by a thread of its own."""
+    jobs = [bench.train_job(seed) for seed in range(len(bench.slots))]
+
+    def train(job: TrainJob) -> tuple[TrainJob, TrainResult]:
+        return job, session.call(bench.task.worker("train"), "train", job, TrainResult, quiet)
+
+    with ThreadPoolExecutor(len(jobs)) as threads:
+        return list(threads.map(train, jobs))
+
+
+def test_calls_of_several_threads_are_done_side_by_side_and_give_what_one_after_another_gives(tmp_path: Path) -> None:
+    bench = ProbeBench(tmp_path, ("recipe.delay_seconds=0.5",), slots=GPUS)
+    with bench.open() as session:
+        assert session.side_by_side() == len(GPUS)
+        together = side_by_side(bench, session)
+        first = [name for name, _ in bench.events]
+        again = side_by_side(bench, session)
+    # each has its slot before any is done; the workers are kept, one on each slot
+    assert first.index("job-done") > [n for n, name in enumerate(first) if name == "slot-taken"][-1]
+    used = [{(done["slot"], done["pid"]) for done in bench.named("job-done")[at : at + 3]} for at in (0, 3)]
+    assert used[0] == used[1]
+    assert len({slot for slot, _ in used[0]}) == len({pid for _, pid in used[0]}) == len(GPUS)
+    bench.slots = GPUS[:1]
+    with bench.open() as session:
+        alone = [bench.train(session, seed) for seed in range(len(GPUS))]
+    for done in zip(together, again, alone, strict=True):
+        assert len({(job.out / result.model).read_bytes() for job, result in done}) == 1
+
+
+def test_closing_ends_all_that_are_under_way(tmp_path: Path) -> None:
+    bench = ProbeBench(tmp_path, ("recipe.delay_seconds=600",), slots=GPUS)
+    session = bench.open()
+    heard: list[str] = []
+
+    def train(number: int) -> None:
+        job = bench.train_job(number)
+        try:
+            session.call(bench.task.worker("train"), "train", job, TrainResult, quiet)
+        except WorkStopped as error:
+            heard.append(type(error).__name__)
+
+    with ThreadPoolExecutor(4) as threads:  # the fourth waits for a slot
+        asked = [threads.submit(train, number) for number in range(4)]
+        while len(bench.named("worker-started")) < len(GPUS):
+            time.sleep(0.01)
+        session.close()
+        assert all(one.done() or one.exception(1) is None for one in asked)
+    assert heard == ["WorkStopped"] * 4
+    pids = [details["pid"] for details in bench.named("worker-started")]
+    assert sorted(details["pid"] for details in bench.named("worker-ended")) == sorted(pids)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def test_a_failure_of_one_leaves_the_others_alone(tmp_path: Path) -> None:
+    bench = ProbeBench(tmp_path, ("recipe.fault=crash-once",), slots=GPUS)
+    with bench.open() as session:
+        done = side_by_side(bench, session)
+    assert len(done) == len(GPUS)
+    assert bench.named("job-failed")
+    assert all(details["try"] == 1 for details in bench.named("job-failed"))
 
 
 def test_events_are_plain_json(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from curation_harness.provenance import recipe_digest
 from curation_harness.record.scores import aggregate
 from curation_plugins.engines.local import LocalEngine
-from curation_plugins.errors import AssetsInvalid, ConfigInvalid
+from curation_plugins.errors import AssetsInvalid, ConfigInvalid, WorkerReplyInvalid
 from curation_plugins.jobs import EvaluateJob, EvaluateResult, ItemResult, WorkerSpec
 from curation_plugins.tasks.llava import evaluation, layout
 from curation_plugins.tasks.llava.backends.backend import Backend, Progress, Request
@@ -28,10 +28,11 @@ from curation_plugins.tasks.llava.benchmarks.item import BenchmarkItem
 from curation_plugins.tasks.llava.benchmarks.judge import Judge, JudgeConfig, JudgeUnavailable
 from curation_plugins.tasks.llava.benchmarks.names import GRADED
 from curation_plugins.tasks.llava.benchmarks.registry import PUBLIC, benchmark
+from curation_plugins.tasks.llava.benchmarks.replies import Overheard
 from curation_plugins.tasks.llava.evaluate import Evaluator
 from curation_plugins.tasks.llava.evaluation import Evaluation
 from curation_plugins.tasks.llava.items import write_items
-from curation_plugins.tasks.llava.results import results
+from curation_plugins.tasks.llava.results import predictions, rescore, results
 from curation_plugins.tasks.llava.task import LlavaTask
 from fake_judge import FakeJudge, serving
 from llava_micro import RECIPE, micro_assets, micro_task
@@ -294,6 +295,51 @@ def test_the_harness_reads_the_scores_that_the_benchmarks_mean(seed: int, tmp_pa
     assert total.without_judge.mean == pytest.approx(sum(filter(None, bare)) / len(bare))
 
 
+@pytest.mark.parametrize("judged", [True, False])
+def test_items_are_scored_the_same_again_from_what_was_said(judged: bool, tmp_path: Path) -> None:
+    items, path = _items(), tmp_path / "predictions.jsonl"
+    chance = random.Random(7)
+    answers = [chance.choice(["A", "B", "blue", "Yes", "no", "4", "perhaps 4 stop", ""]) for _ in items]
+    with serving(_graded) as fake:
+        heard = Overheard(_judge(fake, tmp_path / "cache")) if judged else None
+        lines = results(items, answers, heard)
+        asked = len(fake.requests)
+    said = list(predictions(items, answers, heard.replies if heard else None))
+    path.write_text("".join(json.dumps(line) + "\n" for line in said))
+    again = list(rescore(path, items, judged))  # nobody serves any more
+    assert again == [ItemResult.model_validate(line) for line in lines]
+    assert sum(isinstance(line["answer"], dict) for line in said) >= asked > 0 or not judged
+    other = [{**said[0], "answer": "B" if answers[0] == "A" else "A"}, *said[1:]]
+    path.write_text("".join(json.dumps(line) + "\n" for line in other))
+    assert next(rescore(path, items, judged)) != again[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda lines: lines[1:], "not of the items of this half"),
+        (lambda lines: lines[::-1], "not of the items of this half"),
+        (lambda lines: [{**line, "answer": 4} for line in lines], "line 1: the answer is neither"),
+        (lambda lines: [{**line, "answer": {"text": "A", "judge": [1]}} for line in lines], "the answer is neither"),
+        (
+            lambda lines: [{**line, "answer": "what?"} for line in lines],
+            "the judge's replies to an answer are not kept",
+        ),
+        (lambda lines: [{**line, "more": 1} for line in lines], "line 1: no prediction"),
+    ],
+    ids=["missing", "order", "number", "reply", "no-reply", "form"],
+)
+def test_predictions_that_were_changed_are_named(change: Any, says: str, tmp_path: Path) -> None:
+    items, path = [entry for entry in _items() if entry.benchmark in GRADED], tmp_path / "predictions.jsonl"
+    with serving(_graded) as fake:
+        heard = Overheard(_judge(fake, tmp_path / "cache"))
+        results(items, ["4"] * len(items), heard)
+    said = list(predictions(items, ["4"] * len(items), heard.replies))
+    path.write_text("".join(json.dumps(line) + "\n" for line in change(said)))
+    with pytest.raises(WorkerReplyInvalid, match=says):
+        list(rescore(path, items, judged=True))
+
+
 def test_without_a_judge_graded_items_are_unscored_and_never_zero() -> None:
     items = [entry for entry in _items() if entry.benchmark in GRADED]
     lines = results(items, ["4"] * len(items), None)
@@ -351,6 +397,7 @@ def _job(folder: Path, **evaluation: Any) -> dict[str, Any]:
         "recipe": RECIPE,
         "evaluation": evaluation,
         "out": out,
+        "predictions": str(folder / "predictions.jsonl"),
     }
 
 
@@ -398,6 +445,8 @@ def test_a_judge_grades_and_is_named(worker: Any, vet: Path) -> None:
         lines = [json.loads(line) for line in (vet / "items.jsonl").read_text().splitlines()]
         assert [line["score"] for line in lines] == [0.5] * 12
         assert json.loads(told["about"]["judge"])["model"] == "judge-1"
+        kept = [json.loads(line) for line in (vet / "predictions.jsonl").read_text().splitlines()]
+        assert {tuple(line["answer"]["judge"]) for line in kept} == {('{"grade": 0.5}',) * 2}
         worker[0].evaluate(_job(vet, judge=config), _quiet)  # with other answers
         asked = len(fake.requests)
         worker[0].evaluate(_job(vet, judge=config), _quiet)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -153,6 +155,7 @@ def carried(folder: Path, files: dict[str, str | bytes]) -> set[str]:
 
 PLAIN = made.whole(made.LOSS_BAND)
 LISTED = [row * 37 % 8000 for row in range(300)]
+UIDS = [hashlib.md5(str(row).encode()).hexdigest() for row in range(60)]
 
 
 @pytest.mark.parametrize(
@@ -200,10 +203,38 @@ def test_rows_that_a_policy_brings_along_are_found(tmp_path: Path, extra: str, c
         ("rows.txt", b"\x80\x81", "policy-not-text"),
         ("words.txt", b"many words here\n" * 2000, "policy-file-large"),
     ],
-    ids=["json", "notes", "binary", "no-text", "large"],
+    ids=[
+        "json",
+        "notes",
+        "binary",
+        "no-text",
+        "large",
+    ],
 )
 def test_files_that_are_data_are_found(tmp_path: Path, name: str, content: bytes, code: str) -> None:
     assert carried(tmp_path, {"policy.py": PLAIN, name: content}) == {code}
+
+
+@pytest.mark.parametrize(
+    "written_as",
+    [
+        lambda uid: uid,
+        lambda uid: uid[:16].upper(),
+        lambda uid: f"0x{uid[:7]}",
+        lambda uid: str(int(uid[:16], 16)),
+    ],
+    ids=["whole", "halves", "beginnings", "numbers"],
+)
+def test_uids_that_a_policy_brings_along_are_found(tmp_path: Path, written_as: Callable[[str], str]) -> None:
+    listed = " and ".join(map(written_as, UIDS))
+    assert "policy-names-rows" in carried(tmp_path, {"policy.py": PLAIN, "chosen.md": listed})
+
+
+def test_uids_spread_over_many_files_are_found(tmp_path: Path) -> None:
+    # letters enough that what is in them of numbers does not tell
+    few = [uid.translate(str.maketrans("01234567", "abcdefab")) for uid in UIDS]
+    parts = {f"part{n}.txt": "\n".join(few[n * 10 : n * 10 + 10]) for n in range(6)}
+    assert carried(tmp_path, {"policy.py": PLAIN, **parts}) == {"policy-names-rows"}
 
 
 def test_rows_spread_over_many_files_are_found(tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ import io
 import json
 import os
 import pickle
+import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,8 +21,9 @@ from pyarrow import parquet
 
 from curation_plugins import uid_lists
 from curation_plugins.config import SubmissionRules
-from curation_plugins.errors import ProblemList, SubmissionRefused
+from curation_plugins.errors import ProblemList, ReaderFailed, SubmissionRefused
 from curation_plugins.selection import Selection, of_rows, read_canonical
+from curation_plugins.uids import parquet as child
 from curation_plugins.uids import parts, table
 from curation_plugins.uids.digits import pairs, to_hex
 from curation_plugins.uids.table import UID, order_of
@@ -137,6 +140,34 @@ def test_lists_longer_than_a_part_are_read_whole(place: Path, monkeypatch: pytes
     frozen = place / "frozen"
     read(place, saved(shuffled)).write(frozen)
     assert uid_lists.of_selection(read_canonical(frozen), place / "uids.npy").tolist() == POOL[wanted].tolist()
+
+
+def test_blanks_around_uids_do_not_make_reading_slow(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uids = POOL[:400]
+    plain = read(place, text(uids))
+    odd = b"".join(b" \t"[n % 3 :] + line + b" \t\r  "[: n % 6] + b"\n" for n, line in enumerate(text(uids).split()))
+    looked: list[bytes] = []
+    alone = parts._spaced
+    monkeypatch.setattr(parts, "_spaced", lambda line: looked.append(line) or alone(line))
+    assert read(place, odd + b" \n\t\r\n \n").canonical() == plain.canonical()
+    assert looked == []
+    # more blanks than that are read one line at a time
+    assert len(read(place, odd + b" " * 70 + text(uids[:1])).rows) == 400
+    assert len(looked) == 1
+
+
+def test_a_full_disk_is_not_told_as_a_damaged_file(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = columns(uid=to_hex(POOL[:3]))
+    run = subprocess.run
+
+    def onto_a_full_disk(command: list[str], **how: Any) -> Any:
+        assert command[6].endswith("/entries")
+        return run([*command[:6], "/dev/full", *command[7:]], **how)
+
+    monkeypatch.setattr(child.subprocess, "run", onto_a_full_disk)
+    with pytest.raises(ReaderFailed, match="no room") as told:
+        read(place, data)
+    assert "TMPDIR" in told.value.hint
 
 
 def test_a_selection_reads_back_as_it_was_frozen_and_as_a_list(place: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -25,6 +26,7 @@ from curation_plugins.errors import (
     WorkStopped,
 )
 from curation_plugins.jobs import TrainResult, WorkerSpec
+from curation_plugins.workers import answers, process
 from curation_plugins.workers.child import PROGRESS_INTERVAL, Progress
 from probe_bench import ProbeBench, quiet
 
@@ -59,6 +61,7 @@ def gone(pid: int) -> bool:
         ("raise", WorkerRaised, "raised ValueError: the probe was asked to raise"),
         ("not-json", WorkerRaised, "not JSON serializable"),
         ("memory-error", WorkerOutOfMemory, "raised MemoryError: no room"),
+        ("cuda-oom", WorkerOutOfMemory, "CUDA out of memory"),
         ("oom", WorkerOutOfMemory, "over its limit of 150.0 MiB"),
         ("oom-child", WorkerOutOfMemory, "over its limit of 150.0 MiB"),
         ("nan", WorkerReplyInvalid, "the number NaN"),
@@ -108,16 +111,18 @@ def test_printed_result_is_not_taken_for_an_answer(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "setting", "says"),
+    ("fault", "setting", "says", "tries"),
     [
-        ("hang", "workers.silence_seconds=0.5", "reported nothing for 0.5 s"),
-        ("forever", "workers.seconds=0.7", "ran past its time limit of 0.7 s"),
+        ("hang", "workers.silence_seconds=0.5", "reported nothing for 0.5 s", 2),
+        ("forever", "workers.seconds=0.7", "ran past its time limit of 0.7 s", 1),  # again would take as long
     ],
+    ids=["hang", "forever"],
 )
-def test_worker_past_its_time_is_killed(tmp_path: Path, fault: str, setting: str, says: str) -> None:
+def test_worker_past_its_time_is_killed(tmp_path: Path, fault: str, setting: str, says: str, tries: int) -> None:
     bench = ProbeBench(tmp_path, (f"recipe.fault={fault}", setting))
     with bench.open() as session, pytest.raises(WorkerTimeout, match=says):
         bench.train(session)
+    assert len(bench.named("job-failed")) == tries
     assert all(gone(details["pid"]) for details in bench.named("worker-started"))
 
 
@@ -196,6 +201,15 @@ def test_worker_gets_no_secret_of_the_hosts_environment(tmp_path: Path, monkeypa
     assert "sk-secret" not in json.dumps(environment)
     assert environment["OMP_NUM_THREADS"] == "1"
     assert environment["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_the_kernel_is_asked_to_kill_a_worker_before_the_harness(tmp_path: Path) -> None:
+    bench = ProbeBench(tmp_path)
+    with bench.open() as session:
+        bench.train(session)
+        pid = bench.named("worker-started")[0]["pid"]
+        scores = [int(Path(f"/proc/{process}/oom_score_adj").read_text()) for process in (pid, os.getpid())]
+    assert scores[0] > scores[1]
 
 
 def test_missing_interpreter_is_named(tmp_path: Path) -> None:
@@ -295,3 +309,58 @@ def test_progress_of_a_tight_loop_is_thinned_out() -> None:
     for step in range(10_000):
         progress("step", step / 10_000)
     assert 1 <= len(sent) <= 1 + (time.monotonic() - begun) / PROGRESS_INTERVAL
+
+
+def test_a_full_gpu_is_known_by_the_class_that_torch_raises() -> None:
+    from torch.cuda import OutOfMemoryError
+
+    names = tuple(kind.__name__ for kind in OutOfMemoryError.__mro__)
+    said = answers.Raised(job=1, kind="raised", error="CUDA out of memory", types=names)
+    assert process.kind_of(said) is WorkerOutOfMemory
+    quoted = answers.Raised(job=1, kind="raised", error="OutOfMemoryError: row 3 says so", types=("ValueError",))
+    assert process.kind_of(quoted) is WorkerRaised
+
+
+LIMITED = """
+import os, sys
+from pathlib import Path
+group = Path(sys.argv[1])
+(group / "cgroup.procs").write_text(str(os.getpid()))
+sys.path.insert(0, sys.argv[3])
+from probe_bench import ProbeBench
+bench = ProbeBench(Path(sys.argv[2]), ("recipe.fault=oom",))
+try:
+    with bench.open() as session:
+        bench.train(session)
+except Exception as error:
+    print(type(error).__name__, "killed by the kernel" in str(error), len(bench.named("job-failed")))
+"""
+
+
+@pytest.fixture
+def memory_group() -> Iterator[Path]:
+    """A control group of 200 MiB."""
+    first = Path("/sys/fs/cgroup/memory")
+    version_1 = first.is_dir()
+    group = (first if version_1 else Path("/sys/fs/cgroup")) / f"curation-test-{os.getpid()}"
+    try:
+        group.mkdir()
+        limit = group / ("memory.limit_in_bytes" if version_1 else "memory.max")
+        limit.write_text(str(200 * 2**20))
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            group.rmdir()
+        pytest.skip(f"a control group cannot be made here: {error}")
+    yield group
+    end = time.monotonic() + 20
+    while group.exists() and time.monotonic() < end:
+        with contextlib.suppress(OSError):  # a killed process may be in it for a moment
+            group.rmdir()
+        time.sleep(0.05)
+
+
+def test_a_machine_without_memory_kills_the_worker_and_not_the_harness(tmp_path: Path, memory_group: Path) -> None:
+    """The kernel kills for real: the worker is named, and the harness, in the same group, goes on."""
+    command = [sys.executable, "-c", LIMITED, str(memory_group), str(tmp_path), str(Path(__file__).parent)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["WorkerOutOfMemory", "True", "2"], done.stdout + done.stderr

@@ -14,6 +14,7 @@ import requests
 from curation_sandbox import engine
 from curation_sandbox.errors import (
     ContainerFailed,
+    ContainerGone,
     CurationError,
     DiskFull,
     EngineTooOld,
@@ -80,9 +81,10 @@ def api_error(explanation: str, status: int = 500) -> docker.errors.APIError:
         (api_error("No such image: x:latest", 404), ImageMissing),
         (api_error("write /var/lib/x: no space left on device"), DiskFull),
         (api_error("OCI runtime create failed: …"), ContainerFailed),
-        (api_error("No such container: abc", 404), ContainerFailed),
+        (api_error("No such container: abc", 404), ContainerGone),
         (docker.errors.DockerException("broken"), EngineUnavailable),
         (requests.exceptions.ConnectionError("refused"), EngineUnavailable),
+        (requests.exceptions.ChunkedEncodingError("ended prematurely"), EngineUnavailable),
         (ConnectionResetError("reset"), EngineUnavailable),
     ],
 )

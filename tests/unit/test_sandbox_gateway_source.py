@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import httpx
@@ -115,7 +115,7 @@ def test_tries_have_an_end() -> None:
 
 
 def test_tries_have_a_last_moment() -> None:
-    slow = Retry(tries=100, first_seconds=0.05, longest_seconds=0.05, total_seconds=0.2)
+    slow = Retry(tries=100, first_seconds=0.5, longest_seconds=0.5, total_seconds=2.0)
     with pytest.raises(ProviderFailed) as failed:
         asked_of(Script(*[status(503)] * 100), slow)
     assert 2 <= failed.value.tries <= 6
@@ -228,3 +228,28 @@ def test_the_login_is_put_in(tmp_path: Path, auth: str) -> None:
     assert asked.header("authorization") == (f"Bearer {KEY}" if auth == "bearer" else None)
     assert asked.header("x-api-key") == (KEY if auth == "x-api-key" else None)
     assert asked.header("accept-encoding") == "identity"
+
+
+def test_while_a_provider_fails_the_run_is_told_and_no_longer() -> None:
+    """An outage is no time of the agent's: from the first failure to the first byte."""
+    happened: list[str] = []
+
+    @contextmanager
+    def failing() -> Iterator[None]:
+        happened.append("failing")
+        yield
+        happened.append("well")
+
+    def answered(line: Line, asked: Asked) -> None:
+        happened.append("asked")
+        line.whole(whole_reply() if len(happened) > 3 else b"{}", 200 if len(happened) > 3 else 503)
+
+    async def ask(url: str) -> None:
+        async with source(url) as provider:
+            provider.while_failing = failing
+            async with provider.open(ASK):
+                happened.append("reply")
+
+    with Provider(answered) as provider:
+        asyncio.run(ask(provider.url))
+    assert happened == ["asked", "failing", "asked", "asked", "well", "reply"]

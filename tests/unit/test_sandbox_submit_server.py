@@ -322,6 +322,8 @@ def test_unknown_method(shared: Bench, method: str) -> None:
     raw = shared.raw(f"{method} /v1/task HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode())
     assert raw.startswith((b"HTTP/1.1 405", b"HTTP/1.1 400"))
     assert b"curation-protocol: 1" in raw
+    if b" 405 " in raw:
+        assert b"\r\nallow: GET\r\n" in raw
 
 
 @pytest.mark.parametrize("n", ["0", "-1", "1.5", "abc", "9" * 30, "9" * 5000, "%0d%0a", "1%00"])

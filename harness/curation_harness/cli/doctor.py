@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import groupby
 
 import click
 from rich.table import Table
@@ -13,25 +14,38 @@ from curation_harness import providers
 from curation_harness.cli.options import as_json
 from curation_harness.console import stdout
 from curation_sandbox import conformance
-from curation_sandbox.conformance import Property
+from curation_sandbox.judging import Property
 
 
 @click.command()
+@click.option("--sandbox", is_flag=True, help="Only what holds inside a container; asks no model provider.")
 @click.option("--image", default="base", show_default=True, help="Image whose container is looked at.")
+@click.option(
+    "--runtime",
+    envvar="CURATION_RUNTIME",
+    show_envvar=True,
+    help="OCI runtime of the container, e.g. runsc (gVisor), as the engine knows it.",
+)
 @click.option("--base-url", help="Ask an openai-compatible server at this address, too.")
 @as_json
-def doctor(image: str, base_url: str | None, as_json: bool) -> None:
+def doctor(sandbox: bool, image: str, runtime: str | None, base_url: str | None, as_json: bool) -> None:
     """Say what holds on this machine and what is missing, with the fix.
 
-    Starts a container and looks around from inside, and asks each model provider whose key is here whether the key is
-    good. Exit code 1 if something is missing that runs need.
+    Starts a container and looks around from inside: network, capabilities, mounts, limits, sockets, system calls,
+    users. Asks each model provider whose key is here whether the key is good. Exit code 1 if something is missing
+    that runs need. A run makes the same checks before it starts, and does not start where one of them fails.
     """
-    found, models = conformance.examine(image), list(providers.examine(base_url))
+    if sandbox:
+        found, models = conformance.examine_sandbox(image, runtime or None), []
+    else:
+        found, models = conformance.examine(image, runtime or None), list(providers.examine(base_url))
     if as_json:
         click.echo(json.dumps([one.model_dump() for one in (*found, *models)], indent=1))
     else:
         _print(found, "weaker")
-        click.echo(f"\n{_verdict(found)}\n")
+        click.echo(f"\n{_verdict(found)}")
+    if models and not as_json:
+        click.echo()
         _print(models, "no")
         usable = sum(one.holds for one in models)
         click.echo(f"\n{usable} of {len(models)} model providers can be used; an agent with a model needs one.")
@@ -43,12 +57,14 @@ def _print(found: list[Property], otherwise: str) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
     table.add_column()
-    for one in found:
-        detail = Text(one.detail)
-        if not one.holds and one.fix:
-            detail.append(f"\n→ {one.fix}", style="bold")
-        table.add_row(_mark(one, otherwise), Text(one.name), detail)
+    for group, members in groupby(found, key=lambda one: one.group):
+        for place, one in enumerate(members):
+            detail = Text(one.detail)
+            if not one.holds and one.fix:
+                detail.append(f"\n→ {one.fix}", style="bold")
+            table.add_row(Text(group if place == 0 else ""), _mark(one, otherwise), Text(one.name), detail)
     stdout().print(table)
 
 

@@ -53,6 +53,12 @@ from curation_harness.watcher import Watcher
     is_flag=True,
     help="Run every submitted policy again on the host; refuse one that makes other rows.",
 )
+@click.option(
+    "--runtime",
+    envvar="CURATION_RUNTIME",
+    show_envvar=True,
+    help="OCI runtime of the containers, e.g. runsc (gVisor), as the engine knows it.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the resolved plan and check it; start nothing.")
 @as_json
 def launch(
@@ -73,6 +79,7 @@ def launch(
     base_url: str | None,
     prices: tuple[str, ...],
     reproduce_policy: bool,
+    runtime: str | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -96,6 +103,7 @@ def launch(
         base_url=base_url,
         prices=prices,
         reproduce_policy=reproduce_policy,
+        runtime=runtime or None,
     )
     registry = load_registry()
     if dry_run:

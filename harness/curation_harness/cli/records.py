@@ -10,16 +10,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from curation_harness import places
 from curation_harness.cli.options import a_run, as_json, find_run, load_registry, run_dir, runs_folder
 from curation_harness.console import stdout
 from curation_harness.errors import RunUnknown
-from curation_harness.record.state import best, status
-from curation_harness.record.store import RunRecord, run_ids
+from curation_harness.record.run_lines import lines
+from curation_harness.record.store import RunRecord
 from curation_harness.record.summary import summarize
 from curation_harness.report.steps import StepsView
 from curation_harness.report.terminal import SummaryView
 from curation_harness.trajectory import building
-from curation_sandbox.errors import CurationError
 
 
 @click.command()
@@ -32,9 +32,7 @@ def runs(run_dir: Path | None, as_json: bool) -> None:
         raise RunUnknown(
             f"{folder}: no such folder", hint="Without --run-dir, runs are looked for in their usual place."
         )
-    # in the order they were begun, so that `last` is the last line
-    begun = sorted(run_ids(folder), key=lambda run: (folder / run / "run.json").stat().st_mtime_ns)
-    rows = [_line(folder / run) for run in begun]
+    rows = [line.model_dump(exclude_unset=True) for line in lines(folder, places.cache()).values()]
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
@@ -47,24 +45,6 @@ def runs(run_dir: Path | None, as_json: bool) -> None:
     for row in rows:
         table.add_row(*(Text("" if value is None else str(value)) for value in row.values()))
     stdout().print(table)
-
-
-def _line(folder: Path) -> dict[str, str | int | None]:
-    try:
-        record = RunRecord.open_run(folder)
-        winner = best(record.results())
-        headline = record.headline()
-        return {
-            "run": record.spec.run_id,
-            "status": status(record),
-            "task": record.spec.task.name,
-            "agent": record.spec.agent.name,
-            "attempts": len(record.submissions()),
-            "best_public": f"{winner.public.mean:.4f}" if winner and winner.public else None,
-            "sealed": f"{headline.sealed.mean:.4f}" if headline else None,
-        }
-    except CurationError as error:  # one damaged record does not hide the others
-        return {"run": folder.name, "status": f"unreadable: {error.message}"}
 
 
 @click.command()

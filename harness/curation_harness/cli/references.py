@@ -17,10 +17,12 @@ from curation_harness.errors import OptionInvalid
 from curation_harness.record import files
 from curation_harness.record.measures import Noise
 from curation_harness.record.models import Origin, ReferenceTable
+from curation_harness.record.scheme import Scheme
 from curation_harness.record.summary import floor, reference_line
 from curation_harness.report import wording
 from curation_plugins import assets as task_assets
 from curation_plugins import config
+from curation_plugins.api import Task
 
 
 @click.command()
@@ -66,7 +68,7 @@ def references(
             table = work.measure_references(chosen, registry, engine, places.cache(), watcher)
     if export is not None:
         files.write_model(export, table)
-    click.echo(table.model_dump_json(indent=1)) if as_json else _print(table)
+    click.echo(table.model_dump_json(indent=1)) if as_json else _print(table, chosen)
 
 
 def _origin(
@@ -115,7 +117,7 @@ def noise(task: str, engine: str, overrides: tuple[str, ...], seeds: int, evalua
     click.echo(found.model_dump_json(indent=1)) if as_json else _print_noise(found)
 
 
-def _print(table: ReferenceTable) -> None:
+def _print(table: ReferenceTable, task: Task) -> None:
     shown = Table(box=None, pad_edge=False)
     for column in ("reference", "seeds", "rows", "public", "sd", "sealed", "sd", "all items", "sd", "precision"):
         shown.add_column(column, justify="left" if column == "reference" else "right")
@@ -132,6 +134,7 @@ def _print(table: ReferenceTable) -> None:
             f"{sum(truths) / len(truths):.2f}" if truths else "",
         )
     stdout().print(shown)
+    click.echo(wording.means(Scheme.of(task).kept(task.mean_name).mean_of))
     value = floor(table)
     if value is not None:
         click.echo(f"noise floor of public scores: {value:.4f}")

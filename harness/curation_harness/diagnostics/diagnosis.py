@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from curation_harness.diagnostics import summary
 from curation_harness.diagnostics.features import Features, attempts_before, features
@@ -67,6 +68,8 @@ class RunDiagnosis(Entry):
     """Training and scoring attempts; the headline is not in it."""
     dollars: float
     tokens: int
+    mean_of: dict[Literal["public", "sealed"], str] = {}
+    """What the mean over a half's benchmarks is called; empty in records that do not say."""
 
     @property
     def attempts(self) -> tuple[Diagnosed, ...]:
@@ -99,6 +102,7 @@ def diagnose(view: RunView, label: Labeller) -> RunDiagnosis:
         host_seconds=whole.host_seconds,
         dollars=whole.dollars,
         tokens=whole.tokens,
+        mean_of=dict(view.mean_of),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Final
 import yaml
 
 from curation_harness.diagnostics.tries import Try
+from curation_plugins.policies.child import NOWHERE
 from curation_plugins.policies.code import PolicyCode
 
 Knobs = Counter[str]
@@ -92,7 +93,7 @@ def _number(text: str) -> bool:
 
 def _of_code(file: str, text: str, code: PolicyCode) -> Knobs:
     try:
-        tree = ast.parse(text)
+        tree = ast.parse(text, filename=NOWHERE)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return Counter()
     idle = {part.qualname for part in code.functions if part.file == file and not part.reached}

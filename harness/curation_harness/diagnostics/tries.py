@@ -127,6 +127,8 @@ class RunView:
     expected_maximum: tuple[float, ...] = ()
     """Of as many random selections as attempts were scored until then, attempt by attempt; empty: not measured."""
     random_draws: int = 0
+    mean_of: Mapping[Literal["public", "sealed"], str] = field(default_factory=dict)
+    """What the mean over a half's benchmarks is called; empty in records that do not say."""
     """Measured random selections behind that."""
     sealed: float | None = None
     """The run's headline; none: it has none."""
@@ -158,6 +160,7 @@ def read_run(record: RunRecord, sources: Sequence[str] | np.ndarray = ()) -> Run
         pool_rows=len(sources) or None,
         noise_floor=summary.noise_floor,
         expected_maximum=search.expected_maximum if search else (),
+        mean_of=summary.mean_of,
         random_draws=search.draws if search else 0,
         sealed=summary.sealed.mean if summary.sealed else None,
         sealed_stderr=summary.sealed.stderr if summary.sealed else None,

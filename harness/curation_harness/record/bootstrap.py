@@ -57,7 +57,7 @@ def resample(arms: Mapping[str, Sequence[Tallies]], draws: int = DRAWS, seed: in
         arms: for each name, one model's tallies a training seed, all on the same items.
 
     Raises:
-        ValueError: the models were not scored on the same benchmarks and metrics.
+        ValueError: the models were not scored on the same benchmarks.
     """
     grid = _Grid(arms)
     rng = np.random.default_rng(seed)
@@ -73,49 +73,65 @@ def resample(arms: Mapping[str, Sequence[Tallies]], draws: int = DRAWS, seed: in
 
 
 class _Grid:
-    """All models' sums as arrays."""
+    """All models' sums as arrays: a benchmark at a time, over the groups that it has."""
 
     def __init__(self, arms: Mapping[str, Sequence[Tallies]]) -> None:
         models = [tallies for members in arms.values() for tallies in members]
-        self.metrics = [(b, m) for b, metrics in models[0].cells.items() for m in metrics]
-        for model in models:
-            if [(b, m) for b, metrics in model.cells.items() for m in metrics] != self.metrics:
-                raise ValueError("models of different benchmarks or metrics cannot be compared")
+        names = list(models[0].cells)
+        if any(list(model.cells) != names for model in models):
+            raise ValueError("models of different benchmarks cannot be compared")
         touched: dict[str, set[str]] = defaultdict(set)
         for model in models:
-            for benchmark, metric in self.metrics:
-                for group in model.cells[benchmark][metric]:
-                    touched[group].add(benchmark)
+            for name in names:
+                for cells in model.cells[name].values():
+                    for group in cells:
+                        touched[group].add(name)
         self.groups = sorted(touched)
         place = {group: index for index, group in enumerate(self.groups)}
-        self._values = np.zeros((len(self.groups), len(models), len(self.metrics)))
-        self._bases = np.zeros_like(self._values)
-        for j, model in enumerate(models):
-            for m, (benchmark, metric) in enumerate(self.metrics):
-                for group, (value, base) in model.cells[benchmark][metric].items():
-                    self._values[place[group], j, m] = value
-                    self._bases[place[group], j, m] = base
         self.strata = _strata([frozenset(touched[group]) for group in self.groups])
-        self._mean_over_metrics = _averaging(self.metrics)
-        names = np.array([benchmark for benchmark, _ in self.metrics])
-        self._worst = [np.flatnonzero(names == name) for name in sorted(models[0].worst & set(names.tolist()))]
+        self._sums = [_BenchmarkSums(name, models, place) for name in names]
 
     def scores(self, weights: Floats) -> Floats:
         """(draws, models) from weights (draws, groups)."""
-        shape = (len(weights), *self._values.shape[1:])
-        values = (weights @ self._values.reshape(len(self.groups), -1)).reshape(shape)
-        bases = (weights @ self._bases.reshape(len(self.groups), -1)).reshape(shape)
-        ratios = np.divide(values, bases, out=np.full(shape, np.nan), where=bases > 0)
-        for metrics in self._worst:  # the lowest in place of each: their mean is then the lowest
-            ratios[..., metrics] = ratios[..., metrics].min(axis=-1, keepdims=True)
-        scores: Floats = ratios @ self._mean_over_metrics
+        total = self._sums[0].scores(weights)
+        for sums in self._sums[1:]:
+            total += sums.scores(weights)
+        scores: Floats = total / len(self._sums)
         return scores
 
 
-def _averaging(metrics: Sequence[tuple[str, str]]) -> Floats:
-    """Weight of each metric in the unweighted mean over benchmarks of the mean over metrics."""
-    names = [benchmark for benchmark, _ in metrics]
-    return np.array([1 / names.count(name) / len(set(names)) for name in names])
+class _BenchmarkSums:
+    """One benchmark's sums. A metric may be one model's and not another's: of a macro-average over the classes that
+    occur or are answered, each model has its own."""
+
+    def __init__(self, name: str, models: Sequence[Tallies], place: Mapping[str, int]) -> None:
+        metrics = sorted({metric for model in models for metric in model.cells[name]})
+        groups = sorted({group for model in models for cells in model.cells[name].values() for group in cells})
+        row = {group: index for index, group in enumerate(groups)}
+        self._places = np.array([place[group] for group in groups])
+        self._values = np.zeros((len(groups), len(models), len(metrics)))
+        self._bases = np.zeros_like(self._values)
+        for j, model in enumerate(models):
+            for m, metric in enumerate(metrics):
+                for group, (value, base) in model.cells[name].get(metric, {}).items():
+                    self._values[row[group], j, m] = value
+                    self._bases[row[group], j, m] = base
+        self._worst = name in models[0].worst
+
+    def scores(self, weights: Floats) -> Floats:
+        """(draws, models): the mean over the metrics that have something to count, or the lowest of them; NaN where
+        none has."""
+        drawn = weights[:, self._places]
+        shape = (len(weights), *self._values.shape[1:])
+        values = (drawn @ self._values.reshape(len(self._places), -1)).reshape(shape)
+        bases = (drawn @ self._bases.reshape(len(self._places), -1)).reshape(shape)
+        counted = bases > 0
+        if self._worst:
+            lowest = np.divide(values, bases, out=np.full(shape, np.inf), where=counted).min(axis=-1)
+            return np.asarray(np.where(counted.any(axis=-1), lowest, np.nan))
+        total = np.divide(values, bases, out=np.zeros(shape), where=counted).sum(axis=-1)
+        number = counted.sum(axis=-1)
+        return np.asarray(np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0))
 
 
 def _strata(touched: Sequence[frozenset[str]]) -> list[NDArray[np.intp]]:

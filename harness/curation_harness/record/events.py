@@ -2,7 +2,7 @@
 
 | kind | when | data |
 |---|---|---|
-| ``created`` | the run folder is there | |
+| ``created`` | the run folder is there | ``spec``: a digest of every field of run.json |
 | ``agent-started`` | the container of a turn of the agent runs | ``container``, ``turn`` |
 | ``clock`` | the agent's clock stopped, or a minute passed | ``agent_seconds`` since the last one |
 | ``refused`` | a submission was refused | ``n``, ``codes`` |
@@ -18,22 +18,25 @@
 | ``checkpoint-removed`` | its trained model was removed from disk, by the task's policy | ``n``, ``bytes`` |
 | ``worker`` | a worker was restarted or a job retried | ``what``, … |
 | ``server-error`` | the submit server failed on a request; ``server.log`` has it | ``error`` |
-| ``signal`` | a shard of one was measured, or all found | ``name``, ``rows``, ``seconds``, ``cached``, ``attempt`` |
+| ``signal`` | a shard measured, or all found | ``name``, ``rows``, ``seconds``, ``cached``, ``attempt``, ``part`` |
 | ``oom-kill`` | a process in the container was killed for memory | ``count`` |
 | ``done`` | the agent called ``curate done`` | |
 | ``budget-spent`` | a budget ended the agent's part | ``budget`` |
 | ``interrupted`` | Ctrl-C or a signal | |
 | ``agent-exited`` | the container ended | ``code``, ``oom_killed``, ``turn`` |
+| ``agent-lost`` | its container, engine, sockets or model went away, no fault of its own | ``what``, ``error`` |
 | ``agent-idle`` | it neither asked its model nor printed anything; it is ended | ``seconds`` |
 | ``agent-lingers`` | its program went on after its last word; it is ended | |
 | ``agent-continued`` | it stopped early and goes on in the same conversation | ``why``, ``iterations_left`` |
 | ``agent-over`` | its part of the run is over, after its last turn | |
+| ``model-asked`` | a request is sent to the model: it is charged in any case | ``id``, ``model``, ``tokens`` |
 | ``model-call`` | a request to the model is through; ``model/`` has it | ``id``, ``outcome``, ``tokens``, … |
+| | or, ``outcome`` ``lost``: the harness was killed with it under way; ``model/`` has nothing | |
 | ``model-refusals`` | requests and empty connections that the gateway refused and only counted | ``not_recorded`` |
 | ``gateway-error`` | the gateway failed on a request; ``server.log`` has it | ``error`` |
-| ``resumed`` | another process went on | |
+| ``resumed`` | another process went on | ``changed``: what is different from when the run began |
 | ``headline-started`` / ``headline-seed`` | | ``attempt`` / ``seed`` |
-| ``ended`` | the run's last event | ``status`` |
+| ``ended`` | the run is over; only workers that end come after it | ``status`` |
 """
 
 from __future__ import annotations
@@ -75,10 +78,12 @@ KINDS = frozenset(
         "budget-spent",
         "interrupted",
         "agent-exited",
+        "agent-lost",
         "agent-idle",
         "agent-lingers",
         "agent-continued",
         "agent-over",
+        "model-asked",
         "model-call",
         "model-refusals",
         "gateway-error",
@@ -184,7 +189,7 @@ def _read(path: Path) -> list[Event]:
     for number, line in enumerate(lines, start=1):
         try:
             event = Event.model_validate(json.loads(line))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RecordInvalid(
                 f"{path}, line {number}: no event ({error})", hint="The record was changed or damaged."
             ) from None

@@ -168,7 +168,7 @@ class ExchangeLog:
         for number, line in enumerate(text[: text.rfind(b"\n") + 1].splitlines(), start=1):
             try:
                 found.append(ExchangeEntry.model_validate(json.loads(line)))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise RecordInvalid(
                     f"{self._path}, line {number}: no exchange ({error})", hint="The record was changed or damaged."
                 ) from None

@@ -11,16 +11,27 @@ from pydantic import BaseModel
 def write(path: Path, data: bytes) -> None:
     """Write a file atomically: temporary file, fsync, rename, fsync of the folder."""
     scratch = path.with_name(f".{path.name}.tmp")
-    with scratch.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.rename(path)
+    try:
+        with scratch.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.rename(path)
+    except BaseException:  # a full disk: half a file would take the little room there is
+        scratch.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
 
 
 def write_model(path: Path, model: BaseModel) -> None:
     write(path, model.model_dump_json(indent=1).encode() + b"\n")
+
+
+def publish_file(scratch: Path, target: Path) -> None:
+    """Make a finished file visible under its name, with all of its bytes on disk first."""
+    _sync_file(scratch)
+    scratch.replace(target)
+    sync_folder(target.parent)
 
 
 def publish_folder(scratch: Path, target: Path) -> None:

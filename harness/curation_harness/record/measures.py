@@ -11,6 +11,20 @@ Part = Literal["public", "sealed", "all"]
 """Which items: one half, or both as one set."""
 
 
+class Scoring(Entry):
+    """What of a task decides how items become scores, so that a record's scores can be made again without it."""
+
+    benchmarks: tuple[str, ...]
+    graded: tuple[str, ...]
+    """Whose scores are a judge's opinion."""
+    worst: tuple[str, ...]
+    """Whose score is the lowest of their metrics, not their mean."""
+    sealed_only: tuple[str, ...]
+    """Without public items."""
+    mean_of: dict[Literal["public", "sealed"], str]
+    """What the mean over a half's benchmarks is called, e.g. that it is over some of a published table's only."""
+
+
 class Unscored(Entry):
     """Items of one benchmark without a number."""
 

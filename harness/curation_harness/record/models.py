@@ -10,14 +10,17 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from curation_harness.record.entry import Entry
-from curation_harness.record.measures import Analysis, Noise, Scores, SealedScore, Sums
+from curation_harness.record.measures import Analysis, Noise, Scores, Scoring, SealedScore, Sums
 from curation_plugins.config import AuditCounts, Published, TaskConfig
 from curation_plugins.jobs import TrainResult
 from curation_sandbox.gateway.wires import Wire
 from curation_sandbox.protocol import Budget, Feedback, PolicyFile, Problem
 
-FORMAT = 1
-"""Version of the run record."""
+FORMAT = 2
+"""Version of the run record; ``record/upgrades.py`` says what is new in each."""
+
+TABLE_FORMAT = 1
+"""Version of a reference table."""
 
 RunStatus = Literal["running", "unscored", "scored", "empty", "failed"]
 """``unscored``: interrupted, or its process died; ``harness finish`` or ``resume`` goes on. ``empty``: ended
@@ -65,6 +68,8 @@ class AgentUsed(Entry):
     version: str
     command: tuple[str, ...]
     agent_dir: str | None
+    agent_dir_digest: str | None = None
+    """SHA-256 over its files as they were at the launch; none: there is no folder, or it was too large to read."""
     agent_arg: str | None
     options: dict[str, JsonValue] = {}
     """``--agent-option``, checked and complete."""
@@ -139,9 +144,13 @@ class RunSpec(Entry):
     pool_digest: str
     recipe_digest: str
     image: ImageUsed
+    runtime: str | None = None
+    """OCI runtime of the run's containers, as the engine knows it; none: the engine's own."""
     code: CodeRevision
     packages: dict[str, str]
     """Version of every installed distribution that training, scoring or the harness itself uses."""
+    package_digests: dict[str, str] = {}
+    """SHA-256 over each one's own list of its files and their digests; those without such a list are not here."""
     hardware: Hardware
     published: tuple[Published, ...] = ()
     """Scores that others published for this task."""
@@ -149,6 +158,8 @@ class RunSpec(Entry):
     """Whether the host ran every submitted policy again: the scaffold asks for it, or ``--reproduce-policy``."""
     audit: AuditCounts | None = None
     """Rows of the pool that hold benchmark items, and so were nobody's to choose; none: the pool was not audited."""
+    scoring: Scoring | None = None
+    """None in records of versions that did not note it."""
 
 
 class Truth(Entry):

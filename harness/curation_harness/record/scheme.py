@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final, Self
 
-from curation_harness.record.measures import Scores
+from curation_harness.record.measures import Scores, Scoring
+from curation_harness.record.models import RunSpec
 from curation_harness.record.scores import aggregate, read_items
-from curation_harness.record.sums import Half
+from curation_harness.record.sums import HALVES, Half
 from curation_harness.record.tallies import Tallies, tally
 from curation_plugins.api import Task
 from curation_plugins.errors import PluginBroken
 from curation_plugins.jobs import ItemResult
+
+
+def item_files(half: Half) -> tuple[str, str]:
+    """Names of a half's files: its item results, and what the model said to the items."""
+    return f"items-{half}.jsonl", f"predictions-{half}.jsonl"
+
+
+ITEM_FILES: Final = (*item_files("public"), *item_files("sealed"))
 
 
 @dataclass(frozen=True)
@@ -26,6 +36,19 @@ class Scheme:
     """Benchmarks whose score is the lowest of their metrics, not their mean."""
     sealed_only: frozenset[str] = frozenset()
     """Benchmarks without public items."""
+
+    @classmethod
+    def of_record(cls, spec: RunSpec) -> Self | None:
+        """As a run was scored, from its record alone; none: the record is of a version that did not note it."""
+        kept = spec.scoring
+        if kept is None:
+            return None
+        return cls(
+            benchmarks=kept.benchmarks,
+            graded=frozenset(kept.graded),
+            worst=frozenset(kept.worst),
+            sealed_only=frozenset(kept.sealed_only),
+        )
 
     @classmethod
     def of(cls, task: Task) -> Scheme:
@@ -51,13 +74,27 @@ class Scheme:
         """Benchmarks with items in a half."""
         return tuple(name for name in self.benchmarks if half == "sealed" or name not in self.sealed_only)
 
+    def kept(self, mean_name: Callable[[Sequence[str]], str]) -> Scoring:
+        """For a record.
+
+        Args:
+            mean_name: see ``Task.mean_name``.
+        """
+        return Scoring(
+            benchmarks=self.benchmarks,
+            graded=tuple(sorted(self.graded)),
+            worst=tuple(sorted(self.worst)),
+            sealed_only=tuple(sorted(self.sealed_only)),
+            mean_of={half: mean_name(self.of_half(half)) for half in HALVES},
+        )
+
     def read(self, folder: Path, half: Half) -> list[ItemResult]:
         """Read ``items-HALF.jsonl``.
 
         Raises:
             WorkerReplyInvalid: see ``read_items``.
         """
-        return read_items(folder / f"items-{half}.jsonl", self.of_half(half))
+        return read_items(folder / item_files(half)[0], self.of_half(half))
 
     def scores(self, items: Sequence[ItemResult]) -> Scores:
         """See ``aggregate``."""

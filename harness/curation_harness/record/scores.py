@@ -63,6 +63,7 @@ def aggregate(items: Sequence[ItemResult], graded: Collection[str] = (), worst: 
     """
     sums = tally(items, worst)
     missing = faults(items)
+    sizes = Counter(item.benchmark for item in items)
     scores: dict[str, Score] = {}
     for name in sums.cells:
         mean = sums.score(name)
@@ -71,7 +72,7 @@ def aggregate(items: Sequence[ItemResult], graded: Collection[str] = (), worst: 
                 f"no item of {name} could be scored",
                 hint="Is a judge set up, and does it answer? The items' reasons are in the item file.",
             )
-        members = sum(item.benchmark == name for item in items) - missing.get(name, Counter())["judge"]
+        members = sizes[name] - missing.get(name, Counter())["judge"]
         scores[name] = Score(mean=mean, stderr=_clustered(sums.influence(name).values()), n=members)
     whole = _mean(sums, scores)
     bare = [name for name in scores if name not in graded]

@@ -28,13 +28,15 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
@@ -52,6 +54,7 @@ from curation_harness.record.models import (
     Refusal,
     RunSpec,
 )
+from curation_harness.record.upgrades import STEPS, upgraded
 from curation_plugins.selection import Selection
 from curation_sandbox.errors import DiskFull
 
@@ -69,8 +72,13 @@ class RunRecord:
     # -- opening ---------------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, runs: Path, spec: RunSpec, references: ReferenceTable | None) -> RunRecord:
-        """Begin a new record; the folder appears with run.json in it, or not at all.
+    def create(
+        cls, runs: Path, spec: RunSpec, references: ReferenceTable | None, prompt: str | None = None
+    ) -> RunRecord:
+        """Begin a new record; the folder appears with all that belongs to its beginning, or not at all.
+
+        Args:
+            prompt: what an agent with a model is told.
 
         Raises:
             RunExists: the id is taken. RunFolderUnusable: ``runs`` cannot be written.
@@ -86,6 +94,9 @@ class RunRecord:
             files.write_model(scratch / "run.json", spec)
             if references is not None:
                 files.write_model(scratch / "references.json", references)
+            if prompt is not None:
+                files.write(scratch / "prompt.md", prompt.encode())
+            EventLog(scratch / "events.jsonl").append("created", spec=field_digests(scratch / "run.json"))
             scratch.rename(folder)
             files.sync_folder(runs)
         except OSError as error:
@@ -100,9 +111,7 @@ class RunRecord:
                 f"{runs} cannot hold a run: {error.strerror or error}",
                 hint="Name a writable folder with --run-dir.",
             ) from error
-        record = cls(folder, spec)
-        record.events.append("created")
-        return record
+        return cls(folder, spec)
 
     @classmethod
     def open_run(cls, folder: Path) -> RunRecord:
@@ -111,6 +120,11 @@ class RunRecord:
         Raises:
             RunUnknown: there is no folder. RecordInvalid: it is no run record, damaged, or of a newer version.
         """
+        if folder.is_symlink():
+            raise RecordInvalid(
+                f"{folder} is a link, and no run record is read through one",
+                hint=f"The folder itself is {folder.resolve()}: name that.",
+            )
         if not folder.is_dir():
             raise RunUnknown(f"no run folder {folder}", hint="`harness runs` lists the runs there are.")
         path = folder / "run.json"
@@ -124,17 +138,35 @@ class RunRecord:
     def find(cls, runs: Path, name: str) -> RunRecord:
         """Open a run by id, by a prefix that only one run has, by path, or as ``last``."""
         if "/" in name or (name not in {"last", "."} and Path(name, "run.json").is_file()):
-            return cls.open_run(Path(name).resolve())
+            return cls._alone(Path(name).absolute())  # not resolved: a link is refused
         ids = run_ids(runs)
         if not ids:
             raise RunUnknown(f"there are no runs in {runs} yet", hint="`harness launch` makes one.")
         if name == "last":
-            return cls.open_run(runs / max(ids, key=lambda run: (runs / run / "run.json").stat().st_mtime_ns))
+            return cls._alone(runs / max(ids, key=lambda run: (runs / run / "run.json").stat().st_mtime_ns))
         matching = [run for run in ids if run == name] or [run for run in ids if name and run.startswith(name)]
         if len(matching) == 1:
-            return cls.open_run(runs / matching[0])
+            return cls._alone(runs / matching[0])
         what = f"{len(matching)} runs begin with {name!r}" if matching else f"no run {name!r}"
         raise RunUnknown(f"{what} in {runs}", hint="`harness runs` lists the runs there are.")
+
+    @classmethod
+    def _alone(cls, folder: Path) -> RunRecord:
+        """Open a record, the only one of its id in the folder of runs.
+
+        Raises:
+            RecordInvalid: two have it: containers, mounts and locks go by the id. Nothing was touched.
+        """
+        record = cls.open_run(folder)
+        run_id = record.spec.run_id
+        others = same_id(folder.parent, run_id) if folder.name != run_id else []
+        others = [other for other in others if other != folder.name]
+        if others:
+            raise RecordInvalid(
+                f"two records with one id: {folder} and {folder.parent / others[0]} both hold run {run_id}",
+                hint="One of them is a copy: move it out of the folder of runs.",
+            )
+        return record
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -158,12 +190,35 @@ class RunRecord:
             lock.release()
 
     def held(self) -> bool:
-        """Whether a process is working on the run now."""
+        """Whether a process is working on the run now. Looking writes nothing: a record may lie where nobody may."""
         try:
-            with self.lock():
-                return False
-        except RunBusy:
+            lock = os.open(self.folder / "run.lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise RecordInvalid(f"{self.folder}: run.lock cannot be opened: {error.strerror}") from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # what FileLock takes on Linux
+        except BlockingIOError:
             return True
+        finally:
+            os.close(lock)
+        return False
+
+    def written_format(self) -> int:
+        """The format of run.json as it lies there; ``spec`` is of this version's."""
+        tree = _tree_of((self.folder / "run.json").read_text(encoding="utf-8"))
+        found = tree.get("format") if tree is not None else None
+        return found if isinstance(found, int) else FORMAT
+
+    def settle_format(self) -> None:
+        """Write run.json anew where it is of an older format: a process of this version is about to write into the
+        record. Its time stays, by which runs are ordered."""
+        path = self.folder / "run.json"
+        if self.written_format() != FORMAT:
+            times = path.stat()
+            files.write_model(path, self.spec)
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
     # -- attempts --------------------------------------------------------------------------------
 
@@ -177,10 +232,9 @@ class RunRecord:
     def write_submission(self, submission: AttemptSubmission, chosen: Selection, policy: Mapping[str, Path]) -> None:
         """Write an accepted submission's folder; it appears whole or not at all."""
         target = self.attempt_folder(submission.n)
-        scratch = target.with_name(f".{target.name}.tmp")
-        self._fill(scratch, chosen, policy)
-        (scratch / "submission.json").write_bytes(submission.model_dump_json(indent=1).encode() + b"\n")
-        files.publish_folder(scratch, target)
+        with self._filled(target, chosen, policy) as scratch:
+            (scratch / "submission.json").write_bytes(submission.model_dump_json(indent=1).encode() + b"\n")
+            files.publish_folder(scratch, target)
 
     def submissions(self) -> tuple[AttemptSubmission, ...]:
         """Accepted submissions in order."""
@@ -215,29 +269,32 @@ class RunRecord:
             policy: the files that are kept.
         """
         target = self.refusal_folder(refusal.n)
-        scratch = target.with_name(f".{target.name}.tmp")
         shutil.rmtree(target, ignore_errors=True)  # of a process that was killed before the refusal was written
-        self._fill(scratch, chosen, policy)
-        files.publish_folder(scratch, target)
+        with self._filled(target, chosen, policy) as scratch:
+            files.publish_folder(scratch, target)
         files.write_model(target.with_suffix(".json"), refusal)
 
-    def _fill(self, scratch: Path, chosen: Selection | None, policy: Mapping[str, Path]) -> None:
-        """Make the folder of something that was handed in."""
+    @contextmanager
+    def _filled(self, target: Path, chosen: Selection | None, policy: Mapping[str, Path]) -> Iterator[Path]:
+        """The folder of something that was handed in, under another name until it is published; what goes wrong till
+        then leaves nothing of it."""
+        scratch = target.with_name(f".{target.name}.tmp")
         shutil.rmtree(scratch, ignore_errors=True)
-        (scratch / "policy").mkdir(parents=True)
-        if chosen is not None:
-            chosen.write(scratch / self.spec.task.submission.canonical_name)
-        for name, source in policy.items():
-            place = scratch / "policy" / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, place)
+        try:
+            (scratch / "policy").mkdir(parents=True)
+            if chosen is not None:
+                chosen.write(scratch / self.spec.task.submission.canonical_name)
+            for name, source in policy.items():
+                place = scratch / "policy" / name
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, place)
+            yield scratch
+        except BaseException:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
 
     def refusals(self) -> tuple[Refusal, ...]:
         return tuple(read(path, Refusal) for path in sorted((self.folder / "refusals").glob("[0-9]*.json")))
-
-    def write_prompt(self, prompt: str) -> None:
-        """Keep what an agent with a model is told at the beginning."""
-        files.write(self.folder / "prompt.md", prompt.encode())
 
     def write_headline(self, headline: Headline) -> None:
         files.write_model(self.folder / "headline.json", headline)
@@ -273,6 +330,16 @@ def _damaged(path: Path, error: ValidationError) -> RecordInvalid:
     )
 
 
+def field_digests(run_json: Path) -> dict[str, str]:
+    """The first 16 digits of the SHA-256 of every field of run.json as it stands: a field that was changed since can
+    be named."""
+    tree = json.loads(run_json.read_bytes())
+    return {
+        name: hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+        for name, value in tree.items()
+    }
+
+
 def run_ids(runs: Path) -> list[str]:
     """Ids of the runs in a folder; anything without a run.json is not a run."""
     if not runs.is_dir():
@@ -282,23 +349,39 @@ def run_ids(runs: Path) -> list[str]:
     )
 
 
+def same_id(runs: Path, run_id: str) -> list[str]:
+    """Names of the folders in ``runs`` that hold a run of this id."""
+    return [name for name in run_ids(runs) if name == run_id or _id_in(runs / name / "run.json") == run_id]
+
+
+def _id_in(path: Path) -> str | None:
+    try:
+        tree = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    found = tree.get("run_id") if isinstance(tree, dict) else None
+    return found if isinstance(found, str) else None
+
+
 def _parse_spec(path: Path, text: str) -> RunSpec:
-    found = _format_of(text)
-    if found is not None and found > FORMAT:  # also where it would parse: its meaning may have changed
+    tree = _tree_of(text)
+    found = tree.get("format") if tree is not None else None
+    if isinstance(found, int) and found > FORMAT:  # also where it would parse: its meaning may have changed
         raise RecordInvalid(
             f"{path}: record format {found}; this version reads up to {FORMAT}",
             hint="Install a newer curation-harness.",
         )
     try:
+        if tree is not None and type(found) is int and found in STEPS:
+            return RunSpec.model_validate_json(json.dumps(upgraded(tree, FORMAT)))
         return RunSpec.model_validate_json(text)
     except ValidationError as error:
         raise _damaged(path, error) from None
 
 
-def _format_of(text: str) -> int | None:
+def _tree_of(text: str) -> dict[str, Any] | None:
     try:
         tree = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    found = tree.get("format") if isinstance(tree, dict) else None
-    return found if isinstance(found, int) else None
+    return tree if isinstance(tree, dict) else None

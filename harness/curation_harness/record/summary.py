@@ -5,11 +5,13 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
 from curation_harness.record.entry import Entry
 from curation_harness.record.measures import Analysis, Noise, Scores, SealedScore
 from curation_harness.record.models import AttemptResult, Origin, ReferenceArm, ReferenceTable, RunStatus, Truth
 from curation_harness.record.scores import expected_maximum, noise_floor
+from curation_harness.record.sealing import root
 from curation_harness.record.state import best, ledger, status
 from curation_harness.record.store import RunRecord
 from curation_plugins.config import AuditCounts, Published
@@ -94,6 +96,8 @@ class Summary(Entry):
     scaffold: str
     seed: int
     attempts: tuple[AttemptLine, ...]
+    mean_of: dict[Literal["public", "sealed"], str] = {}
+    """What the mean over a half's benchmarks is called; empty in records that do not say."""
     refusals: int
     sealed: SealedLine | None
     """The headline: the best attempt, trained with fresh seeds, on items the agent never saw."""
@@ -112,6 +116,8 @@ class Summary(Entry):
     ledger: tuple[Budget, ...]
     image_digest: str
     folder: str
+    root: str | None
+    """Root digest of the record; none: it is not sealed, for the run is not over or of an older version."""
 
 
 MIN_RANDOM_DRAWS = 5
@@ -147,6 +153,7 @@ def summarize(record: RunRecord) -> Summary:
         scaffold=spec.scaffold.name,
         seed=spec.seeds.run,
         attempts=lines,
+        mean_of=spec.scoring.mean_of if spec.scoring else {},
         refusals=len(record.refusals()),
         sealed=_sealed_line(record),
         references=tuple(reference_line(arm) for arm in table.arms) if table else (),
@@ -159,6 +166,7 @@ def summarize(record: RunRecord) -> Summary:
         ledger=ledger(record).budgets(record),
         image_digest=spec.image.digest,
         folder=str(record.folder),
+        root=root(record.folder),
     )
 
 

@@ -54,26 +54,64 @@ def pack(arms: Mapping[str, Sequence[Halves]]) -> Sums:
     Raises:
         ReferencesInvalid: the arms were not scored on the same items.
     """
-    first = next(halves for seeds in arms.values() for halves in seeds)
-    groups = _column(first, lambda group, cell: group)
-    bases = _column(first, lambda group, cell: f"{cell[1]:.12g}")
+    models = [halves for seeds in arms.values() for halves in seeds]
+    frame = _frame(models)
+    groups = _column(frame, lambda group, cell: group)
+    bases = _column(_framed(models[0], frame), lambda group, cell: f"{cell[1]:.12g}")
     values: dict[str, tuple[Columns, ...]] = {}
     other: dict[str, dict[int, Columns]] = {}
     for name, seeds in arms.items():
-        if any(_column(halves, lambda group, cell: group) != groups for halves in seeds):
+        if not all(same_items(halves, models[0]) for halves in seeds):
             raise ReferencesInvalid(
                 f"the reference {name} was scored on other items than the first one",
                 hint="Remove what was measured of it, and measure it again.",
             )
-        values[name] = tuple(_column(halves, lambda group, cell: f"{cell[0]:.12g}") for halves in seeds)
+        framed = [_framed(halves, frame) for halves in seeds]
+        values[name] = tuple(_column(halves, lambda group, cell: f"{cell[0]:.12g}") for halves in framed)
         different = {
             k: column
-            for k, column in enumerate(_column(halves, lambda group, cell: f"{cell[1]:.12g}") for halves in seeds)
+            for k, column in enumerate(_column(halves, lambda group, cell: f"{cell[1]:.12g}") for halves in framed)
             if column != bases
         }
         if different:
             other[name] = different
     return Sums(groups=groups, bases=bases, values=values, other_bases=other)
+
+
+def _frame(models: Sequence[Halves]) -> Halves:
+    """Every cell that a model has. Which classes an answer counts in depends on the answer, where a metric is a
+    macro-average, so that models on the same items need not have the same ones."""
+    found: dict[Half, Tallies] = {}
+    for half in HALVES:
+        cells: dict[str, dict[str, dict[str, Cell]]] = {}
+        for halves in models:
+            for benchmark, metrics in halves[half].cells.items():
+                for metric, groups in metrics.items():
+                    cells.setdefault(benchmark, {}).setdefault(metric, {}).update(dict.fromkeys(groups, (0.0, 0.0)))
+        found[half] = Tallies(
+            {
+                benchmark: {metric: dict(sorted(groups.items())) for metric, groups in sorted(metrics.items())}
+                for benchmark, metrics in cells.items()
+            }
+        )
+    return found
+
+
+def _framed(halves: Halves, frame: Halves) -> Halves:
+    """The same sums with a zero in every cell of the frame that they have not."""
+    return {
+        half: Tallies(
+            {
+                benchmark: {
+                    metric: {**groups, **halves[half].cells.get(benchmark, {}).get(metric, {})}
+                    for metric, groups in metrics.items()
+                }
+                for benchmark, metrics in frame[half].cells.items()
+            },
+            halves[half].worst,
+        )
+        for half in HALVES
+    }
 
 
 class _Entry(Protocol):
@@ -141,5 +179,13 @@ def _cells(groups: str, values: str, bases: str) -> dict[str, Cell]:
 
 
 def same_items(one: Halves, other: Halves) -> bool:
-    """Whether two models were scored on the same groups of the same benchmarks and metrics."""
-    return _column(one, lambda group, cell: group) == _column(other, lambda group, cell: group)
+    """Whether two models were scored on the same groups of the same benchmarks."""
+    return _groups(one) == _groups(other)
+
+
+def _groups(halves: Halves) -> dict[tuple[Half, str], set[str]]:
+    return {
+        (half, benchmark): {group for cells in metrics.values() for group in cells}
+        for half in HALVES
+        for benchmark, metrics in halves[half].cells.items()
+    }

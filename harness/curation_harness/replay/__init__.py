@@ -5,8 +5,9 @@ minutes.
 
 What is promised: the same submissions, byte for byte, for a trace without other nondeterminism than the rules below
 name. A policy that draws random numbers without a seed, or looks at the clock, submits something else, and the replay
-says so. Exit code 0: the submissions are equal; 49: one differs, is missing, or is one too many, or a run without
-submissions was not followed from its first request to its last.
+says so. Exit code 0: what was submitted and what was refused is equal; 49: one differs, is missing, or is one too
+many, or a run without either was not followed from its first request to its last. Stages, verdicts and reasons are
+those of every rerun: [rerun.md](rerun.md).
 
 ## Which reply a request gets
 
@@ -27,8 +28,8 @@ A record that is damaged is no replay that differs: before anything is started, 
 policy file is read and held against its digest. One that does not match ends the command with exit code 44 and the
 file's name.
 
-A run that was interrupted and resumed is replayed without the interruption: the agent was told of it then, and is not
-now.
+A run that was interrupted and resumed, or whose agent lost its container, is replayed without that: the agent was
+told of it then, and is not now.
 
 ## What is compared
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 
 from curation_harness import provenance
@@ -16,11 +15,15 @@ from curation_harness.record import files
 from curation_harness.record.events import now
 from curation_harness.record.exchanges import ExchangeLog
 from curation_harness.record.integrity import check_submissions
-from curation_harness.record.models import AttemptSubmission, ImageUsed
+from curation_harness.record.models import ImageUsed
 from curation_harness.record.store import RunRecord
+from curation_harness.replay.compare import NOT_SHOWN
 from curation_harness.replay.source import RecordedSource
-from curation_harness.replay.verdict import Replay, SubmissionReplay
+from curation_harness.replay.verdict import Replay
+from curation_harness.reproduction.history import SELECTION_NAMES
 from curation_harness.reproduction.runner import ContainerRunner
+from curation_harness.rerun import causes, comparing, numbers
+from curation_harness.rerun.stages import Cause, Stage, explained, worst
 from curation_harness.run import Parts, RunLoop
 from curation_harness.seat import ModelLine
 from curation_harness.watcher import Watcher
@@ -50,21 +53,12 @@ class Replayer:
         """
         check_submissions(self.record)
         source = RecordedSource(ExchangeLog(self.record.folder))
-        folder = self._new_folder()
+        folder = numbers.new_folder(self.record, "replay")
         try:
             return self._replay(folder, source)
         except KeyboardInterrupt:
-            shutil.rmtree(folder, ignore_errors=True)
+            numbers.withdraw(folder)
             raise
-
-    def _new_folder(self) -> Path:
-        """With a number that no rerun has, finished or killed: what a killed one left may still be mounted."""
-        reruns = self.record.folder / "reruns"
-        taken = {path.name[:3] for path in reruns.glob("[0-9][0-9][0-9]*")}
-        number = next(number for number in count(1) if f"{number:03d}" not in taken)
-        folder = reruns / f"{number:03d}-replay"
-        folder.mkdir(parents=True)
-        return folder
 
     def _replay(self, folder: Path, source: RecordedSource) -> Replay:
         # the same run id as then: the agent sees it
@@ -91,13 +85,15 @@ class Replayer:
                 raise source.damage
         finally:
             shutil.rmtree(replayed.folder / "volumes", ignore_errors=True)
-        replay = self._verdict(replayed, source)
+        replay = self._verdict(replayed, source, self._causes())
         files.write_model(folder.with_suffix(".json"), replay)
         return replay
 
     def _policies(self) -> ContainerRunner:
-        limits = self.record.spec.task.limits
-        return ContainerRunner(self.record.spec.run_id, self.image.digest, self.assets / "pool", limits)
+        spec = self.record.spec
+        output = SELECTION_NAMES[spec.task.submission.kind]
+        pool, limits = self.assets / "pool", spec.task.limits
+        return ContainerRunner(spec.run_id, self.image.digest, pool, limits, output, spec.runtime)
 
     def _line(self, source: RecordedSource) -> ModelLine | None:
         used = self.record.spec.model
@@ -112,45 +108,45 @@ class Replayer:
 
         return ModelLine(used=used, pins=pins(used, self.plan.agent), source=source, denied=denied)
 
-    def _verdict(self, replayed: RunRecord, source: RecordedSource) -> Replay:
-        submissions = self._submissions(replayed)
-        refusals = (len(self.record.refusals()), len(replayed.refusals()))
-        left = source.left()
-        followed = not left and all(request.recorded is not None for request in source.requests)
-        equal = refusals[0] == refusals[1] and all(submission.equal for submission in submissions)
-        if not submissions:
-            equal = equal and followed
+    def _verdict(self, replayed: RunRecord, source: RecordedSource, found: tuple[Cause, ...]) -> Replay:
+        then = self.record
+        attempts = sorted({submission.n for made in (then, replayed) for submission in made.submissions()})
+        handed_in = [
+            *(comparing.handed_in(n, then, replayed) for n in attempts),
+            comparing.refused(then, replayed),
+        ]
+        conversation = (_conversation(source),) if source.requests or source.left() else ()
+        # what was said counts by what came of it; where nothing did, by itself
+        counted = handed_in if attempts or then.refusals() or replayed.refusals() else conversation
         return Replay(
-            run_id=self.record.spec.run_id,
-            verdict="equal" if equal else "differs",
-            submissions=submissions,
-            refusals=refusals,
+            run_id=then.spec.run_id,
+            verdict="equal" if worst(counted) == "equal" else "differs",
+            stages=explained([*conversation, *handed_in], found),
             requests=tuple(source.requests),
-            not_asked=left,
-            causes=self._causes(),
-            record=str(replayed.folder.relative_to(self.record.folder / "reruns")),
+            not_asked=source.left(),
+            causes=found,
+            record=str(replayed.folder.relative_to(then.folder / "reruns")),
             code=provenance.code_revision(),
             hardware=provenance.hardware(),
             packages=provenance.packages(),
             made=now(),
         )
 
-    def _submissions(self, replayed: RunRecord) -> tuple[SubmissionReplay, ...]:
-        then = {submission.n: submission for submission in self.record.submissions()}
-        now_ = {submission.n: submission for submission in replayed.submissions()}
-        return tuple(_submission(n, then.get(n), now_.get(n)) for n in sorted({*then, *now_}))
-
-    def _causes(self) -> tuple[str, ...]:
+    def _causes(self) -> tuple[Cause, ...]:
         spec = self.record.spec
-        causes = []
-        if self.image.digest != spec.image.digest:
-            causes.append(f"image {self.image.name}: {spec.image.digest[:19]} then, {self.image.digest[:19]} now")
-        if provenance.code_revision() != spec.code:
-            causes.append("the harness's code revision")
-        return tuple(causes)
+        now_ = causes.with_agent(causes.here(spec, self.plan.task, self.assets), self.plan, self.image)
+        return causes.between(spec, now_)
 
 
-def _submission(n: int, then: AttemptSubmission | None, now_: AttemptSubmission | None) -> SubmissionReplay:
-    if then is None or now_ is None:
-        return SubmissionReplay(n=n, same_rows=None, same_policy=None)
-    return SubmissionReplay(n=n, same_rows=then.digest == now_.digest, same_policy=then.policy == now_.policy)
+def _conversation(source: RecordedSource) -> Stage:
+    """Followed to its end or not, and how many of the requests were others."""
+    left = source.left()
+    others = sum(request.kind not in NOT_SHOWN for request in source.requests) + len(left)
+    total = len(source.requests) + len(left)
+    return Stage(
+        kind="conversation",
+        verdict="differs" if others else "equal",
+        measure=comparing.REQUESTS,
+        value=others / total if total else 0.0,
+        detail=f"{len(source.requests)} requests, {others - len(left)} of them others; {len(left)} not asked",
+    )

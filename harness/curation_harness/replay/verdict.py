@@ -8,6 +8,7 @@ from typing import Literal
 from curation_harness.record.entry import Entry
 from curation_harness.record.models import CodeRevision, Hardware
 from curation_harness.replay.compare import Kind
+from curation_harness.rerun.stages import Cause, Stage
 
 
 class RequestReplay(Entry):
@@ -22,33 +23,20 @@ class RequestReplay(Entry):
     after: str = ""
 
 
-class SubmissionReplay(Entry):
-    n: int
-    same_rows: bool | None
-    """Whether the selection is the same byte for byte; none: one of the two runs has no submission n."""
-    same_policy: bool | None
-    """Whether the policy's files are."""
-
-    @property
-    def equal(self) -> bool:
-        return bool(self.same_rows and self.same_policy)
-
-
 class Replay(Entry):
     """One replay of a run."""
 
     run_id: str
     verdict: Literal["equal", "differs"]
-    """``equal``: the same submissions, byte for byte, and as many refused ones. A run without submissions is equal
-    if the replay asked for every recorded reply and for no other."""
-    submissions: tuple[SubmissionReplay, ...]
-    refusals: tuple[int, int]
-    """Refused submissions, then and now."""
+    """``equal``: the same submissions and the same refusals, byte for byte. A run without either is equal if the
+    replay asked for every recorded reply and for no other."""
+    stages: tuple[Stage, ...]
+    """The conversation, every submission, the refusals."""
     requests: tuple[RequestReplay, ...]
     not_asked: tuple[int, ...]
     """Recorded exchanges whose reply was not asked for."""
-    causes: tuple[str, ...]
-    """What is different from when the run was made: image, agent, code."""
+    causes: tuple[Cause, ...]
+    """What is different from when the run was made."""
     record: str
     """The replay's own run record, relative to this file."""
     code: CodeRevision

@@ -56,6 +56,7 @@ def _run(run: RunDiagnosis) -> Iterator[RenderableType]:
         told.noise(run),
         told.left_out(run),
         told.total(run),
+        told.means(run),
     ):
         if sentence:
             yield Text(sentence)

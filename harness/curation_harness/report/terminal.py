@@ -268,4 +268,6 @@ def _ledger(summary: Summary, layout: Layout) -> Text:
     if summary.audit is not None:
         lines.append(layout.text(f"Pool: {wording.audited(summary.audit)}."))
     lines.append(layout.text(f"Record: {summary.folder}", limit=4096))
+    if summary.root is not None:
+        lines.append(layout.text(f"Root: {summary.root}"))
     return Text("\n").join(lines)

@@ -6,6 +6,7 @@ from curation_harness.diagnostics.comparison import Figure
 from curation_harness.diagnostics.diagnosis import Diagnosed, RunDiagnosis
 from curation_harness.diagnostics.judgement import Flag
 from curation_harness.diagnostics.summary import Count, LabelLine
+from curation_harness.report import wording
 from curation_harness.report.wording import NOTHING, duration
 
 
@@ -60,6 +61,11 @@ def cost(line: LabelLine | RunDiagnosis) -> str:
 
 def total(run: RunDiagnosis) -> str:
     return f"The whole run took {cost(run)}, the headline apart."
+
+
+def means(run: RunDiagnosis) -> str:
+    """What a score of the run is: which mean; empty where the record does not say."""
+    return wording.means(run.mean_of) if run.mean_of else ""
 
 
 def gap(run: RunDiagnosis) -> str:

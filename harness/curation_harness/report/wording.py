@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Literal
 
 from curation_harness.record.measures import Noise, Spread
 from curation_harness.record.models import Origin, RunStatus
@@ -73,6 +75,8 @@ def audited(counts: AuditCounts) -> str:
     by_rule = ", ".join(f"{rows:,} by {rule}" for rule, rows in counts.by_rule.items())
     found = [f"found: {by_rule}"] if by_rule else []
     unreadable = [f"{counts.unreadable:,} with unreadable pictures"] if counts.unreadable else []
+    if counts.items_unreadable:
+        unreadable.append(f"{counts.items_unreadable:,} pictures of items were unreadable and compared with nothing")
     if counts.excludes:
         verb = "holds" if counts.excluded == 1 else "hold"
         said = f"{counts.excluded:,} of {counts.rows:,} rows {verb} benchmark items and were nobody's to choose"
@@ -98,12 +102,14 @@ def seeds(count: int) -> str:
 def headline(summary: Summary) -> list[str]:
     """The run's result, sentence by sentence; what ``findings`` says comes on top."""
     sealed = summary.sealed
+    named = [means(summary.mean_of)] if summary.mean_of else []
     if sealed is None:
-        return [STATUS_SENTENCES[summary.status]]
+        return [STATUS_SENTENCES[summary.status], *named]
     sentences = [
         f"Attempt {sealed.attempt}, the best by public score, was trained again"
         f" ({seeds(sealed.seeds)}) and scores {score(sealed.mean, sealed.stderr)} on {sealed.n} sealed"
-        " items, which the agent never saw."
+        " items, which the agent never saw.",
+        *named,
     ]
     if not summary.references:
         sentences.append(
@@ -111,6 +117,14 @@ def headline(summary: Summary) -> list[str]:
             " nothing to compare it with."
         )
     return sentences
+
+
+def means(names: Mapping[Literal["public", "sealed"], str]) -> str:
+    """What a score is: which mean."""
+    public, sealed = names["public"], names["sealed"]
+    if public == sealed:
+        return f"A score is the {sealed}."
+    return f"A public score is the {public}, one on sealed or all items the {sealed}."
 
 
 def noise(summary: Summary) -> str:

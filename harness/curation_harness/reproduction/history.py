@@ -69,7 +69,7 @@ class HistoryFolder:
                     place.parent.mkdir(exist_ok=True)
                     scratch = place.with_name(f".{place.name}.tmp")
                     self._write(read_canonical(self._record.selection_file(submission.n)), scratch)
-                    scratch.rename(place)
+                    files.publish_file(scratch, place)
             told = self._view().model_dump_json(indent=1).encode() + b"\n"
             place = self.folder / "history.json"
             if not place.exists() or place.read_bytes() != told:

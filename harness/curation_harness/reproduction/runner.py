@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from curation_harness.agent_container import CURATE
 from curation_harness.errors import ReproductionFailed
 from curation_harness.reproduction import frame
 from curation_harness.reproduction.history import SELECTION_NAMES
-from curation_harness.sandboxed import CURATE
 from curation_sandbox import engine as engines
 from curation_sandbox.container import Container, ExitStatus
-from curation_sandbox.errors import CurationError
+from curation_sandbox.errors import ContainerGone, CurationError
 from curation_sandbox.spec import POOL, WORKSPACE, ContainerSpec, Limits, Mount
 
 TRACE: Final = CURATE.with_name("trace.py")
@@ -70,6 +70,8 @@ class ContainerRunner:
     """Of the agent's container: the policy gets the same memory, processors and threads."""
     output: str = SELECTION_NAMES["rows"]
     """Name of the file that ``--out`` names."""
+    runtime: str | None = None
+    """The run's."""
 
     def run(self, policy: Path, history: Path, arguments: Sequence[str], limit: float, most: int, out: Path) -> Ran:
         spec = self._spec(policy, history, arguments, limit, most)
@@ -90,6 +92,8 @@ class ContainerRunner:
                     container.kill()
                     status = container.wait(PATIENCE)
                 kills = container.oom_kills()
+            if status is not None and status.from_outside:  # says nothing about the policy
+                raise ContainerGone("The policy's container was ended from outside.")
             return _ran(status, tail, most, kills, out)
 
     def _spec(self, policy: Path, history: Path, arguments: Sequence[str], limit: float, most: int) -> ContainerSpec:
@@ -114,6 +118,7 @@ class ContainerRunner:
                 Mount(source=history, target=HISTORY),
                 Mount(source=TRACE, target=TRACE_TARGET),
             ),
+            runtime=self.runtime,
         )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from curation_harness.record.store import RunRecord
+from curation_harness.reproduction import failures
 from curation_harness.reproduction.reproducer import Reproducer
 from curation_harness.work import HostWork
 from curation_plugins.errors import SubmissionRefused
@@ -53,6 +54,7 @@ class TrialDesk:
             if known is not None and known.state != "failed":
                 return known
             self._room()
+            failures.require_few(self.record)
             try:
                 chosen = self.reproducer.task.parse_submission(data, self.reproducer.assets)
             except SubmissionRefused as refused:
@@ -85,7 +87,7 @@ class TrialDesk:
             found = self.reproducer.reproduce(policy, chosen)
             carried = carried_data(policy, self.reproducer.task.pool_rows(self.reproducer.assets))
         except CurationError as error:
-            self.record.events.append("worker", what="reproduction-failed", failure=str(error)[:500])
+            failures.note(self.record, error)
             with self._lock:
                 failure = "the harness could not run the policy; that says nothing about it. Try again"
                 self._keep(ReproductionView(id=id, state="failed", failure=failure))

@@ -84,6 +84,7 @@ _TOLD: dict[str, Callable[[Event, RunRecord], str]] = {
     "agent-continued": lambda event, _: (
         f"The agent stopped with {event.data.get('iterations_left')} iteration(s) left and is continued."
     ),
+    "agent-lost": lambda event, _: f"The agent's {event.data.get('what')} went away, no fault of its own.",
     "agent-idle": lambda event, _: "Nothing was heard of the agent for a long time; it is ended.",
     "agent-lingers": _plain("The agent's program went on after its last word; it is ended."),
     "agent-exited": lambda event, _: f"The agent's container ended (exit code {event.data.get('code')}).",

@@ -21,6 +21,7 @@ from curation_plugins.jobs import (
     Split,
     TrainJob,
     TrainResult,
+    read_predictions,
 )
 
 SPLITS: tuple[Split, ...] = ("public", "sealed")
@@ -83,7 +84,8 @@ class _Bench:
         return trained.model_copy(update={"timings": {}}), self.evaluate(session, model, "public")
 
     def evaluate(self, session: EngineSession, model: Path | None, split: Split) -> Items:
-        out = Path(tempfile.mkdtemp(dir=self._folder)) / "items.jsonl"
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
+        out, said = folder / "items.jsonl", folder / "predictions.jsonl"
         config = self._task.config
         job = EvaluateJob(
             model=model,
@@ -92,6 +94,7 @@ class _Bench:
             recipe=config.recipe,
             evaluation=config.evaluation,
             out=out,
+            predictions=said,
         )
         spec = self._task.worker("evaluate")
         promised = session.call(spec, "evaluate", job, EvaluateResult, _Bounds(self._task))
@@ -102,7 +105,21 @@ class _Bench:
         )
         items = {(result.benchmark, result.item): result for result in results}
         require(len(items) == len(results), f"task {self._task.name}: an item of the {split} split is scored twice")
+        if said.exists():
+            self._check_predictions(said, split, results)
         return items
+
+    def _check_predictions(self, said: Path, split: Split, results: list[ItemResult]) -> None:
+        found = [(one.benchmark, one.item) for one in read_predictions(said)]
+        require(
+            found == [(result.benchmark, result.item) for result in results],
+            f"task {self._task.name}: the {split} predictions are not of the items that were scored, in their order",
+        )
+        again = self._task.rescore(said, split, self._assets)
+        require(
+            again is None or list(again) == results,
+            f"task {self._task.name}: `rescore` makes other {split} items of the predictions than the evaluator did",
+        )
 
     def signal(self, session: EngineSession, name: str, rows: tuple[int, ...]) -> SignalResult:
         job = SignalJob(name=name, rows=rows, assets=self._assets, recipe=self._task.config.recipe)
@@ -133,6 +150,11 @@ def _check_benchmarks(task: Task, splits: dict[Split, Items]) -> None:
         sealed_only < whole and task.aggregates().keys() <= whole,
         f"task {task.name}: sealed_benchmarks and aggregates must name benchmarks of the configuration, and one must"
         " stay public",
+    )
+    name = task.mean_name(task.config.benchmarks)
+    require(
+        bool(name.strip()) and name.isprintable(),
+        f"task {task.name}: mean_name gives {name!r}; it must be a few words on one line",
     )
     for split, items in splits.items():
         found = {benchmark for benchmark, _ in items}

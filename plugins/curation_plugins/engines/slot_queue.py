@@ -83,7 +83,7 @@ class SlotQueue:
                     told = True
                     waiting()
                 time.sleep(POLL_SECONDS)
-                os.utime(ticket_fd)
+                _look(ticket_fd)
         finally:
             ticket.unlink(missing_ok=True)
             os.close(ticket_fd)
@@ -94,6 +94,7 @@ class SlotQueue:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             os.write(fd, " ".join(slot.name for slot in order).encode())
+            _look(fd)
             while True:
                 last = max((_number(ticket) for ticket in self._tickets()), default=0)
                 ticket = self.folder / f"ticket-{last + 1:08d}"
@@ -120,7 +121,7 @@ class SlotQueue:
             if _number(other) >= _number(ticket):
                 break
             with suppress(FileNotFoundError):  # its owner may give it up at any moment
-                if not _removed_as_abandoned(other) and time.time() - other.stat().st_mtime < STOPPED_SECONDS:
+                if not _removed_as_abandoned(other) and _looks(other):
                     wanted |= set(other.read_text().split())
         return wanted
 
@@ -148,6 +149,17 @@ class SlotQueue:
                 f"{self.folder} belongs to user {status.st_uid}, not to you",
                 hint=f"Remove it, or name another folder in {FOLDER_VARIABLE}.",
             )
+
+
+def _look(ticket_fd: int) -> None:
+    """Sign a ticket: its time is when its owner last looked, on the clock that all processes of a machine share and
+    that nobody sets."""
+    now = time.monotonic()
+    os.utime(ticket_fd, (now, now))
+
+
+def _looks(ticket: Path) -> bool:
+    return time.monotonic() - ticket.stat().st_mtime < STOPPED_SECONDS
 
 
 def _number(ticket: Path) -> int:

@@ -22,7 +22,7 @@ MAX_TEXT: Final = 20_000
 """Bytes of a file that is no code."""
 MAX_ROWS: Final = 50
 """Different whole numbers in one file that are below the pool's size or, of any size, above 99; and, of those that
-are both, in all files together."""
+are both, in all files together. Different hexadecimal names, in one file and in all."""
 MAX_RUN: Final = 200
 """Characters without a blank: more is packed data."""
 MAX_PACKED_LINES: Final = 10
@@ -33,6 +33,8 @@ MAX_STRING: Final = 4_000
 _NUMBER: Final = re.compile(r"(?<![\w.-])\d{1,9}(?![\w.]\w)")
 _GLUED: Final = re.compile(r"(?<![\d.])[1-9]\d{2,8}(?!\d)")
 """Three digits and more, in names (``r1034``), after a sign, before a unit."""
+_UID: Final = re.compile(r"(?<![0-9A-Za-z])(?:0[xX])?(?=[0-9a-fA-F]*\d)([0-9a-fA-F]{6,64})(?![0-9A-Za-z])")
+"""Uids, as pools of image-text pairs have them: whole, halves, or the beginnings that tell them apart."""
 _RUN: Final = re.compile(rf"\S{{{MAX_RUN + 1},}}")
 _PACKED: Final = re.compile(r"""^[\s"'bru(+]*(?=[^\s"']*\d)(?=[^\s"']*[A-Za-z])[A-Za-z0-9+/=\\_-]{48,}["',)\s]*$""")
 
@@ -58,6 +60,7 @@ def carried_data(files: Mapping[str, Path], pool_rows: int) -> tuple[Problem, ..
     except PolicyUnreadable as unreadable:
         problems += unreadable.problems
     together: set[int] = set()
+    uids: set[str] = set()
     for name, path in sorted(files.items()):
         if not name.endswith(ENDINGS):
             said = f"{name}: a policy holds text files only ({' '.join(ENDINGS)})"
@@ -80,9 +83,15 @@ def carried_data(files: Mapping[str, Path], pool_rows: int) -> tuple[Problem, ..
             numbers |= set(code.numbers.get(name, ()))
         rows = {number for number in numbers if number < pool_rows}
         together |= {row for row in rows if row > 99}
-        problems += _in_one_file(name, text, {number for number in numbers if number < pool_rows or number > 99})
+        named = {found.lower() for found in _UID.findall(text)}
+        uids |= named
+        large = {number for number in numbers if number < pool_rows or number > 99}
+        problems += _in_one_file(name, text, large, named)
     if len(together) > MAX_ROWS and not any(problem.code == "policy-names-rows" for problem in problems):
         said = f"its files together hold {len(together)} different numbers of rows; at most {MAX_ROWS} are allowed"
+        problems.append(Problem(code="policy-names-rows", message=said))
+    if len(uids) > MAX_ROWS and not any(problem.code == "policy-names-rows" for problem in problems):
+        said = f"its files together hold {len(uids)} different hexadecimal names, as uids are; at most {MAX_ROWS}"
         problems.append(Problem(code="policy-names-rows", message=said))
     if code is not None:
         problems += [
@@ -102,10 +111,13 @@ def carried_data(files: Mapping[str, Path], pool_rows: int) -> tuple[Problem, ..
     return tuple(problems)
 
 
-def _in_one_file(name: str, text: str, rows: set[int]) -> Iterator[Problem]:
+def _in_one_file(name: str, text: str, rows: set[int], uids: set[str]) -> Iterator[Problem]:
     if len(rows) > MAX_ROWS:
         line = _densest_line(text)
         said = f"{name}:{line}: the file holds {len(rows)} different whole numbers; at most {MAX_ROWS} are taken"
+        yield Problem(code="policy-names-rows", message=said)
+    elif len(uids) > MAX_ROWS:
+        said = f"{name}: the file holds {len(uids)} different hexadecimal names, as uids are; at most {MAX_ROWS}"
         yield Problem(code="policy-names-rows", message=said)
     packed = 0
     for number, line_text in enumerate(text.split("\n"), start=1):

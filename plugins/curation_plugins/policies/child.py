@@ -23,6 +23,10 @@ MAX_SYNTAX_NODES = 120_000
 MAX_DEPTH = 200
 """Nested syntax deeper than this is no code that a person or agent writes; deeper, and the walk would overflow."""
 
+NOWHERE = "/dev/null/policy"
+"""What the parser is told as a file's name. For the line of a syntax error Python opens the file of that name, and
+names of a policy's files are the agent's."""
+
 MAX_BITS = 600
 """Of a whole number in code; 200 digits fill a line without a blank, which is packed data anyway."""
 
@@ -37,7 +41,7 @@ def parse(files: dict[str, str]) -> tuple[dict[str, Module], list[dict[str, str]
     nodes = 0
     for file, text in sorted(files.items()):
         try:
-            tree = ast.parse(text, filename=file)
+            tree = ast.parse(text, filename=NOWHERE)
         except SyntaxError as error:
             version = ".".join(map(str, sys.version_info[:2]))
             said = f"{file}:{error.lineno or 1}: {error.msg} (policies are read with the grammar of Python {version})"

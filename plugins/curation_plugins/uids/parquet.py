@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from curation_plugins.errors import ProblemList, ReaderFailed
 from curation_plugins.uids.table import CHUNK
+from curation_sandbox import owners
 
 ENTRY: Final = np.dtype([("high", "<u8"), ("low", "<u8"), ("weight", "<f8")])
 """What the child writes of each row; a weight that is missing is not a number."""
@@ -32,6 +33,8 @@ NO_ARROW: Final = 3
 """Exit status of a child that has no pyarrow: ours."""
 UNREADABLE: Final = 4
 """Exit status of a child that Arrow could not bring further."""
+NO_ROOM: Final = 5
+"""Exit status of a child that found no room for what it read: ours."""
 
 
 class Found(BaseModel):
@@ -53,9 +56,10 @@ def read_parquet(path: Path, entries_max: int, problems: ProblemList) -> Iterato
     """Entries of dtype ``ENTRY``, some at a time; what cannot be read becomes a problem.
 
     Raises:
-        ReaderFailed: the child could not be started, or lacks pyarrow: ours.
+        ReaderFailed: the child could not be started, lacks pyarrow, or found no room on the disk: ours.
     """
-    with tempfile.TemporaryDirectory(prefix="uids-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="curation-uids-") as scratch:
+        owners.mark(Path(scratch))
         out = Path(scratch) / "entries"
         found = _child(path, out, entries_max, problems)
         if found is None:
@@ -99,6 +103,11 @@ def _child(path: Path, out: Path, entries_max: int, problems: ProblemList) -> Fo
     if ended.returncode == NO_ARROW:
         raise ReaderFailed(
             "pyarrow is not installed, and a parquet file was handed in", hint="Install curation-harness[train]."
+        )
+    if ended.returncode == NO_ROOM:
+        raise ReaderFailed(
+            f"there is no room in {out.parent.parent} for what a parquet file holds",
+            hint=f"Up to {entries_max * ENTRY.itemsize:,} bytes are needed there; TMPDIR names another place.",
         )
     try:
         if ended.returncode == 0:

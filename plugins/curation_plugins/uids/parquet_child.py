@@ -5,6 +5,7 @@ Limits on memory, processor time and what it writes are its own, set before it o
 
 from __future__ import annotations
 
+import errno
 import json
 import resource
 import sys
@@ -14,9 +15,11 @@ from typing import Any, Final
 import numpy as np
 
 from curation_plugins.uids.digits import DIGITS, halves
-from curation_plugins.uids.parquet import ENTRY, NO_ARROW, UNREADABLE
+from curation_plugins.uids.parquet import ENTRY, NO_ARROW, NO_ROOM, UNREADABLE
 
 BATCH: Final = 2**16
+OURS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""What only writing can meet: the list may be sound."""
 
 
 class NoList(Exception):
@@ -100,7 +103,9 @@ def main() -> int:
         found = read(path, out, entries_max)
     except NoList as error:
         found = {"entries": 0, "refused": str(error)[:400]}
-    except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError, MemoryError, OverflowError):
+    except OSError as error:  # Arrow's own for damaged files are among them, without a number
+        return NO_ROOM if error.errno in OURS else UNREADABLE
+    except (pyarrow.ArrowException, ValueError, KeyError, TypeError, MemoryError, OverflowError):
         return UNREADABLE
     sys.stdout.write(json.dumps(found))
     sys.stdout.flush()

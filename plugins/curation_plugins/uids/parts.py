@@ -36,6 +36,10 @@ MOST: Final = 2**63 - 1
 """The largest dimension that an array can have."""
 ODD_LINES: Final = 10_000
 """Lines of JSON that are put together."""
+BLANKS: Final = 64
+"""At each end of a line, that are taken off many lines at once."""
+_BLANK: Final = np.isin(np.arange(256), np.frombuffer(b" \t\r\v\f", np.uint8))
+"""Byte → whether it is a blank, as of bytes.strip."""
 _BINARY: Final = bytes({*range(9), 11, 12, *range(14, 32), 127})
 _FORMS: Final = "a .npy file (dtype u8,u8), a parquet file, uids one a line, or JSONL"
 _BAD_HEADER: Final = (
@@ -184,8 +188,7 @@ def _text(file: BinaryIO, problems: ProblemList) -> Iterator[Part]:
         ends = np.flatnonzero(data == 10)
         begins = np.concatenate([[0], ends[:-1] + 1])
         lengths = ends - begins
-        returned = (lengths > 0) & (data[ends - 1] == 13)
-        lengths -= returned
+        begins, lengths = _without_blanks(data, begins, lengths)
         plain = np.flatnonzero(lengths == DIGITS)
         high, low = np.zeros(len(ends), np.uint64), np.zeros(len(ends), np.uint64)
         good = np.zeros(len(ends), bool)
@@ -204,6 +207,25 @@ def _text(file: BinaryIO, problems: ProblemList) -> Iterator[Part]:
         kept = np.flatnonzero(good)
         if len(kept):
             yield Part(high[kept], low[kept], kept + line)
+
+
+def _without_blanks(
+    data: NDArray[np.uint8], begins: NDArray[np.int64], lengths: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Begins and lengths of lines less the first and last blanks, up to `BLANKS` at each end, for all lines at once:
+    files with a blank before every line feed are not rare, and one line at a time takes twenty times as long."""
+    begins, lengths = begins.copy(), lengths.copy()
+    for side in ("end", "begin"):
+        left = np.flatnonzero(lengths > 0)
+        for _ in range(BLANKS):
+            place = begins[left] if side == "begin" else begins[left] + lengths[left] - 1
+            left = left[_BLANK[data[place]]]
+            if not len(left):
+                break
+            lengths[left] -= 1
+            begins[left] += side == "begin"
+            left = left[lengths[left] > 0]
+    return begins, lengths
 
 
 def _spaced(line: bytes) -> bytes | None:

@@ -44,6 +44,8 @@ class Raised(Frozen):
     """``ValueError: what it said``."""
     types: tuple[str, ...]
     """Names of the exception's class and of its bases."""
+    errno: int | None = None
+    """Of an ``OSError``."""
 
 
 class Ended(Frozen):

@@ -9,7 +9,7 @@ are the log file, so nothing that a worker prints can be taken for a message.
     worker → host   {"job": 3, "kind": "started", "pid": …, "python": "3.11.7", "seconds": 0.8}
                     {"job": 3, "kind": "progress", "what": "training", "done": 0.4}
                     {"job": 3, "kind": "result", "result": {…}}
-                    {"job": 3, "kind": "raised", "error": "ValueError: …", "types": […]}
+                    {"job": 3, "kind": "raised", "error": "ValueError: …", "types": […], "errno": null}
                     {"job": 3, "kind": "ended"}
 
 Each job is ``started``, gives any number of ``progress``, then exactly one ``result`` or ``raised``, and is
@@ -20,6 +20,7 @@ comes, and lives until the worker ends.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import json
 import os
@@ -31,6 +32,8 @@ import time
 import traceback
 from typing import Any
 
+OOM_SCORE = "900"
+"""proc(5), ``oom_score_adj``: 1000 is who is killed first."""
 PROGRESS_INTERVAL = 0.2
 """Seconds; progress that comes faster is dropped, so that a loop may report every step."""
 
@@ -94,6 +97,7 @@ def raised(job: int, error: BaseException) -> dict[str, Any]:
         "kind": "raised",
         "error": traceback.format_exception_only(type(error), error)[-1].strip()[:2000],
         "types": [kind.__name__ for kind in type(error).__mro__],
+        "errno": error.errno if isinstance(error, OSError) else None,
     }
 
 
@@ -117,10 +121,12 @@ def serve(channel: Channel, entry: str) -> None:
             # encoded here, since what is no JSON is the worker's error
             answer = json.dumps({"job": job, "kind": "result", "result": result})
         except Exception as error:  # whatever a job raises is its answer; the worker lives on
-            traceback.print_exc()
+            with contextlib.suppress(OSError):  # a log on a full disk must not keep the answer from being given
+                traceback.print_exc()
             answer = json.dumps(raised(job, error))
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
         channel.send_bytes(answer.encode() + b"\n")
         channel.send({"job": job, "kind": "ended"})
 
@@ -132,6 +138,9 @@ def main() -> None:
     parser.add_argument("--answers", type=int, required=True)
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # a machine without memory kills somebody: a worker is done again, the harness would take its run along
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123 - import cost
+        score.write(OOM_SCORE)
     # this file's neighbours must not shadow anybody's modules
     here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - import cost
     sys.path[:] = [folder for folder in sys.path if os.path.abspath(folder) != here]  # noqa: PTH100

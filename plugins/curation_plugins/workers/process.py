@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import select
@@ -23,7 +24,9 @@ from curation_plugins.api import Progress
 from curation_plugins.config import WorkerLimits
 from curation_plugins.errors import (
     WorkerCrashed,
+    WorkerDiskFull,
     WorkerOutOfMemory,
+    WorkerOverdue,
     WorkerRaised,
     WorkerReplyInvalid,
     WorkerTimeout,
@@ -32,6 +35,7 @@ from curation_plugins.errors import (
 from curation_plugins.jobs import Role, WorkerSpec
 from curation_plugins.workers import answers
 from curation_plugins.workers.group import TOKEN, ProcessGroup, kernel_kills
+from curation_sandbox import owners
 from curation_sandbox.spec import format_size
 
 CHILD: Final = Path(__file__).with_name("child.py")
@@ -57,6 +61,8 @@ POLL_SECONDS = 0.25
 
 LOG_LINES = 12
 """Last lines of the log that an error message repeats."""
+
+DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 ResultT = TypeVar("ResultT", bound=BaseModel)
 
@@ -87,6 +93,7 @@ class WorkerProcess:
         self._jobs = 0
         self._lines = answers.LineBuffer()
         self._scratch = Path(tempfile.mkdtemp(prefix="curation-worker-"))
+        owners.mark(self._scratch)  # for `harness clean`, where nobody was left to remove it
         self.busy = False
         token = secrets.token_hex(8)
         jobs_read, self._jobs_fd = os.pipe()
@@ -286,8 +293,7 @@ class _Job:
             case answers.Result():
                 self._results.append(answer.result)
             case answers.Raised():
-                memory = any("OutOfMemory" in name or name == "MemoryError" for name in answer.types)
-                self.fail(WorkerOutOfMemory if memory else WorkerRaised, f"raised {answer.error}")
+                self.fail(kind_of(answer), f"raised {answer.error}")
             case answers.Ended():
                 return True
         return False
@@ -307,7 +313,7 @@ class _Job:
         self._checked = now
         limits = self._limits
         if now - self.begun > limits.seconds:
-            self.fail(WorkerTimeout, f"ran past its time limit of {limits.seconds:g} s and was killed")
+            self.fail(WorkerOverdue, f"ran past its time limit of {limits.seconds:g} s and was killed")
         if now - self._heard > limits.silence_seconds:
             silence = f"reported nothing for {limits.silence_seconds:g} s and was killed as hung"
             self.fail(WorkerTimeout, silence)
@@ -343,6 +349,14 @@ class _Job:
             f"the worker for {self._role!r} ({self._worker.spec.entry}) {what}{said}",
             hint=f"All its output is in {self._worker._log}.",
         )
+
+
+def kind_of(raised: answers.Raised) -> type[WorkFailed]:
+    """By the exception's class, never by its text, which may quote anything. That of torch for a full GPU is called
+    ``OutOfMemoryError`` in every version."""
+    if any("OutOfMemory" in name or name == "MemoryError" for name in raised.types):
+        return WorkerOutOfMemory
+    return WorkerDiskFull if raised.errno in DISK_FULL else WorkerRaised
 
 
 def _tail(log: Path, start: int) -> list[str]:

@@ -16,8 +16,8 @@ from curation_sandbox.spec import Frozen
 
 
 class GatewayDesk(Protocol):
-    """Called by the gateway. ``admit`` runs in its event loop and must be quick; ``finished`` in a thread, for
-    one exchange after the other."""
+    """Called by the gateway in threads: ``admit`` in any number at a time, ``finished`` for one exchange after the
+    other."""
 
     def admit(self, ask: Ask) -> str | None:
         """Why a request may not be sent on, as a sentence for the agent (a spent budget); None: it may. Each

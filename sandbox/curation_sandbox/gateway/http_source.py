@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,7 +38,7 @@ class Retry:
 
 
 class HttpSource:
-    """``ReplySource`` of a provider. Belongs to the event loop that first uses it."""
+    """``ReplySource`` of a provider. Belongs to the event loop that first uses it, until it is closed."""
 
     def __init__(
         self,
@@ -56,10 +56,13 @@ class HttpSource:
         self._timeout = httpx.Timeout(connect=20.0, read=read_seconds, write=120.0, pool=None)
         self._transport = transport
         self._client: httpx.AsyncClient | None = None
+        self.while_failing: Callable[[], AbstractContextManager[None]] = nullcontext
+        """Entered for as long as a request waits for a provider that has failed on it."""
 
     @asynccontextmanager
     async def open(self, ask: Ask) -> AsyncIterator[Reply]:
-        response, pieces, first, tries = await self._answer(ask)
+        with ExitStack() as trouble:
+            response, pieces, first, tries = await self._answer(ask, trouble)
         try:
             headers = {name: self._redact(value) for name, value in response.headers.items()}
             yield Reply(response.status_code, headers, self._body(pieces, first), tries)
@@ -67,13 +70,14 @@ class HttpSource:
             await response.aclose()
 
     async def close(self) -> None:
-        if self._client is not None:
-            await self._client.aclose()
+        client, self._client = self._client, None  # a gateway that is opened again has another event loop
+        if client is not None:
+            await client.aclose()
 
     # -- inside --------------------------------------------------------------------------------------
 
-    async def _answer(self, ask: Ask) -> tuple[httpx.Response, AsyncIterator[bytes], bytes, int]:
-        """A reply whose first bytes are there; what fails before them is tried again.
+    async def _answer(self, ask: Ask, trouble: ExitStack) -> tuple[httpx.Response, AsyncIterator[bytes], bytes, int]:
+        """A reply whose first bytes are there; what fails before them is tried again, in ``while_failing``.
 
         Raises:
             ProviderFailed
@@ -104,6 +108,8 @@ class HttpSource:
             if attempt >= self._retry.tries or time.monotonic() + pause >= end:
                 message = f"the model provider failed {attempt} times, at last: {why}"
                 raise ProviderFailed(message, status=status, tries=attempt)
+            if attempt == 1:
+                trouble.enter_context(self.while_failing())
             await asyncio.sleep(pause)
 
     async def _body(self, pieces: AsyncIterator[bytes], first: bytes) -> AsyncIterator[bytes]:

@@ -78,7 +78,7 @@ class Passing:
     async def _pass(self, ask: Ask) -> None:
         try:
             async with self._slots:
-                self._admit(ask)
+                await self._admit(ask)
                 async with self._source.open(ask) as reply:
                     await self._stream(reply)
         except ProviderFailed as failed:
@@ -89,12 +89,21 @@ class Passing:
         except ReplyCut as cut:
             raise Stop("cut", 502, f"{BROKE_OFF}: {cut}") from None
 
-    def _admit(self, ask: Ask) -> None:
-        """Asked here and not before: while a request waits for its turn, others spend what there is."""
-        denied = self._desk.admit(ask)
-        if denied is not None:
-            raise Stop("budget", 400, denied)
+    async def _admit(self, ask: Ask) -> None:
+        """Asked here and not before: while a request waits for its turn, others spend what there is.
+
+        In a thread, since the desk writes to disk; as sent from its beginning on, so that what was admitted is
+        counted as such if the client hangs up meanwhile.
+        """
         self._trace.sent = ask.body
+        try:
+            denied = await asyncio.to_thread(self._desk.admit, ask)
+        except Exception:
+            self._trace.sent = None
+            raise
+        if denied is not None:
+            self._trace.sent = None
+            raise Stop("budget", 400, denied)
 
     async def _stream(self, reply: Reply) -> None:
         """Pass the reply on piece by piece. Its end waits until the exchange is on record."""

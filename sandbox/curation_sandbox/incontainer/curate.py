@@ -398,6 +398,8 @@ def show_feedback(feedback: Json) -> None:
         rows.append([name, score(reference["mean"], reference["sd"]), seeds])
     print(table(rows))
     print("  (± is the standard error of a score, the standard deviation over seeds of a reference)")
+    if feedback.get("mean_of"):
+        print(f"  the score is the {feedback['mean_of']}")
     if feedback["noise_floor"] is not None:
         print(f"  noise floor {feedback['noise_floor']:.4f}: smaller differences mean nothing")
     print("  " + feedback["message"])

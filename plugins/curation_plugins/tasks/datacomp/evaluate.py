@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -54,7 +56,8 @@ class Evaluator:
         began = time.monotonic()
         self._begin(f"{_digest(model)} {assets} {recipe.model_dump_json()} {settings.batch}", split)
         results = self._scored(model, [*keys, *also], settings, recipe, assets, progress)
-        written = _write(out, {key: results[key] for key in keys}, split, settings)
+        said = Path(job["predictions"]) if job.get("predictions") else None
+        written = _write(out, said, {key: results[key] for key in keys}, split, settings)
         if split == "sealed":
             results_file.write(out.parent / results_file.NAME, {key: results[key].reported for key in [*keys, *also]})
         return {
@@ -128,23 +131,34 @@ def _digest(model: Path | None) -> str:
     return total.hexdigest()
 
 
-def _write(out: Path, results: Mapping[str, SetResult], split: Split, settings: Evaluation) -> int:
-    """Raises:
-    AssetsInvalid: a set has no item of this half; nothing was written.
+def _write(out: Path, said: Path | None, results: Mapping[str, SetResult], split: Split, settings: Evaluation) -> int:
+    """Write a half's items, and what the model said to them; how many there are.
+
+    Raises:
+        AssetsInvalid: a set has no item of this half; nothing was written.
     """
     chosen = {
-        key: [item for item in result.items if half(item.group, settings, key) == split]
+        key: [
+            (item, answer)
+            for item, answer in zip(result.items, result.said, strict=True)
+            if half(item.group, settings, key) == split
+        ]
         for key, result in results.items()
     }
-    for key, items in chosen.items():
-        if not items:
+    for key, pairs in chosen.items():
+        if not pairs:
             raise AssetsInvalid(
                 f"{key} has no {split} item: its {len(results[key].items)} items are too few for two halves",
                 hint="Leave the set out, or make it a sealed one: --set evaluation.sealed_sets=[…].",
             )
+    if said is not None:
+        with said.open("w", encoding="utf-8") as file:
+            for item, answer in itertools.chain.from_iterable(chosen.values()):
+                told = {"benchmark": item.benchmark, "item": item.item, "answer": answer}
+                file.write(json.dumps(told, separators=(",", ":")) + "\n")
     with out.open("w", encoding="utf-8") as file:
-        for items in chosen.values():
-            file.writelines(item.model_dump_json(exclude_defaults=True) + "\n" for item in items)
+        for pairs in chosen.values():
+            file.writelines(item.model_dump_json(exclude_defaults=True) + "\n" for item, _ in pairs)
     return sum(map(len, chosen.values()))
 
 

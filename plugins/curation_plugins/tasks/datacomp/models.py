@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -75,14 +75,16 @@ def configuration(recipe: Recipe, assets: Path) -> dict[str, Any]:
 
 
 def fresh(recipe: Recipe, assets: Path, seed: int, device: torch.device) -> Any:
-    """The model to train, with open_clip's random weights under `seed`; fp32, in training mode.
+    """The model to train, with open_clip's random weights under the recipe's `init_seed`, else under `seed`; fp32, in
+    training mode. What torch draws afterwards follows from `seed`.
 
     Raises:
         AssetsInvalid: there is no such model.
     """
     configuration(recipe, assets)
-    torch.manual_seed(seed)
+    torch.manual_seed(seed if recipe.init_seed is None else recipe.init_seed)
     model = _create(source(recipe, assets), load_weights=False)
+    torch.manual_seed(seed)
     if recipe.checkpointing:
         model.set_grad_checkpointing()
     return model.to(device).train()
@@ -112,7 +114,7 @@ def open_model(path: Path | None, recipe: Recipe, assets: Path, device: torch.de
     """A trained model's folder (`save`), opened for scoring.
 
     Args:
-        path: none for the untrained model, under seed 0.
+        path: none for the untrained model, under the recipe's `init_seed`, else under seed 0.
 
     Raises:
         AssetsInvalid: there is no model, or its weights are not those of its configuration, or no numbers.
@@ -129,7 +131,8 @@ def open_model(path: Path | None, recipe: Recipe, assets: Path, device: torch.de
             raise AssetsInvalid(f"{path or name}: {key} holds values that are no numbers (NaN or infinite)")
     transform = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
     made: Tokenizer = open_clip.get_tokenizer(name)
-    return Opened(model.eval(), made, transform, where, _text_key(made, path or layout.model(assets)))
+    key = _text_key(made, path or layout.model(assets), configuration(recipe, assets)["model_cfg"])
+    return Opened(model.eval(), made, transform, where, key)
 
 
 def _create(name: str, *, load_weights: bool) -> Any:
@@ -145,9 +148,11 @@ def _create(name: str, *, load_weights: bool) -> Any:
         logging.disable(before)
 
 
-def _text_key(made: Any, folder: Path) -> str:
-    """Of the tokenizer's kind, text length and files."""
-    digest = hashlib.sha256(f"{type(made).__name__} {made.context_length}".encode())
+def _text_key(made: Any, folder: Path, model: Mapping[str, Any]) -> str:
+    """Of the tokenizer's kind, text length, options and files."""
+    options = {key: value for key, value in model.get("text_cfg", {}).items() if "token" in key}
+    told = [type(made).__name__, made.context_length, options, open_clip.__version__]
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
     if folder.is_dir() and type(made).__name__ != "SimpleTokenizer":
         for path in sorted(folder.glob("*")):
             if path.is_file() and path.name not in (CONFIG, WEIGHTS):

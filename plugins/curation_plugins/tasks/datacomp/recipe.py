@@ -64,6 +64,9 @@ class Recipe(BaseModel):
     """Steps between the states of training that are kept, to go on from after a crash."""
     cards: int = Field(default=1, gt=0)
     """Processes that share each batch, one a card; results equal in all but rounding."""
+    init_seed: int | None = Field(default=None, ge=0)
+    """Seed of the weights before training, the same for every training. None: the training's own seed. With it,
+    training seeds differ in order and crops of the pairs only, and the noise floor is that of this one beginning."""
     deterministic: bool = True
     """Only operations that give the same bits each time."""
     threads: int = Field(default=1, gt=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,12 +17,12 @@ from curation_plugins.api import Needs, Progress, RowCard, Task
 from curation_plugins.config import AuditCounts, Published, SubmissionRules, TaskConfig, load, load_published, section
 from curation_plugins.errors import ConfigInvalid
 from curation_plugins.hub.wanted import Want
-from curation_plugins.jobs import Aggregate, Role, WorkerSpec
+from curation_plugins.jobs import Aggregate, ItemResult, Role, Split, WorkerSpec
 from curation_plugins.selection import Selection
 from curation_plugins.tasks.datacomp import estimate, layout
 from curation_plugins.tasks.datacomp.audit.findings import read_counts
 from curation_plugins.tasks.datacomp.brief import write_brief
-from curation_plugins.tasks.datacomp.evaluation.sets import aggregates
+from curation_plugins.tasks.datacomp.evaluation.sets import aggregates, mean_name
 from curation_plugins.tasks.datacomp.evaluation.settings import Evaluation
 from curation_plugins.tasks.datacomp.making import make_assets
 from curation_plugins.tasks.datacomp.manifest import read_manifest
@@ -63,8 +63,15 @@ class DatacompTask(Task):
         super().__init__(
             config.model_copy(update={key: value.model_dump(mode="json") for key, value in resolved.items()})
         )
-        if config.submission.kind != "uids":
+        rules = config.submission
+        if rules.kind != "uids":
             raise ConfigInvalid("submission.kind: this family takes uids", hint="Set it to uids.")
+        if rules.samples_min < self.recipe.batch:
+            raise ConfigInvalid(
+                f"submission.samples_min: {rules.samples_min} pairs would be accepted, repeats counted, and one batch"
+                f" of the recipe is {self.recipe.batch}",
+                hint=f"Set it to at least {self.recipe.batch}: fewer pairs cannot be trained on.",
+            )
 
     @property
     def sets(self) -> tuple[str, ...]:
@@ -126,6 +133,16 @@ class DatacompTask(Task):
 
     def aggregates(self) -> Mapping[str, Aggregate]:
         return aggregates(self.config.benchmarks)
+
+    def mean_name(self, benchmarks: Sequence[str]) -> str:
+        return mean_name(benchmarks)
+
+    def rescore(self, predictions: Path, split: Split, assets: Path) -> Iterator[ItemResult]:
+        from curation_plugins.tasks.datacomp.evaluation.rescoring import (
+            rescore,
+        )  # numpy, Pillow: a launch does without
+
+        return rescore(predictions, split, self.evaluation, layout.evaluation(assets))
 
     def sealed_benchmarks(self) -> tuple[str, ...]:
         return self.evaluation.sealed_sets

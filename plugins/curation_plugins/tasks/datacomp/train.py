@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import importlib.metadata
 import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +18,7 @@ import torch
 
 from curation_plugins.errors import AssetsInvalid
 from curation_plugins.selection import read_canonical
-from curation_plugins.tasks import hardware
+from curation_plugins.tasks import card_processes, hardware
 from curation_plugins.tasks.card_processes import Card, describe, train_on_cards
 from curation_plugins.tasks.datacomp import models
 from curation_plugins.tasks.datacomp.compact import compacted
@@ -146,10 +148,21 @@ def _key(job: Mapping[str, Any], recipe: Recipe) -> str:
         "selection": selection,
         "seed": int(job["seed"]),
         "assets": Path(job["assets"]).name,
-        "torch": torch.__version__,
+        "packages": {name: importlib.metadata.version(name) for name in ("torch", *PACKAGES)},
+        "code": _code(),
         "cuda": torch.cuda.is_available(),
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def _code() -> str:
+    """Of the family's own code, SHA-256 in hex: a state that another version left is not gone on from."""
+    digest = hashlib.sha256()
+    here = Path(__file__).parent
+    for path in [*sorted(here.glob("*.py")), *(Path(module.__file__ or "") for module in (hardware, card_processes))]:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
 
 
 def _result(recipe: Recipe, done: _Done, pairs: int, pairs_a_pass: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,11 @@ from curation_plugins.tasks.llava import layout
 from curation_plugins.tasks.llava.backends.backend import Backend, Request, request_of
 from curation_plugins.tasks.llava.benchmarks.item import BenchmarkItem
 from curation_plugins.tasks.llava.benchmarks.judge import Judge
+from curation_plugins.tasks.llava.benchmarks.replies import Overheard, Replies
 from curation_plugins.tasks.llava.evaluation import Evaluation
 from curation_plugins.tasks.llava.items import Split, read_items
 from curation_plugins.tasks.llava.recipe import Recipe, read_recipe
-from curation_plugins.tasks.llava.results import results
+from curation_plugins.tasks.llava.results import predictions, results
 
 Progress = Callable[[str, float], None]
 
@@ -50,9 +51,11 @@ class Evaluator:
         finally:
             backend.rest()
         progress("scoring", 0.8)
-        lines = _scored(items, [answer or "" for answer in answers], settings, assets, progress)
-        with Path(job["out"]).open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        texts = [answer or "" for answer in answers]
+        lines, replies = _scored(items, texts, settings, assets, progress)
+        if job.get("predictions"):
+            _write(Path(job["predictions"]), predictions(items, texts, replies))
+        _write(Path(job["out"]), lines)
         judge = {"judge": json.dumps(settings.judge.identity(), sort_keys=True)} if settings.judge else {}
         return {
             "items": len(lines),
@@ -104,13 +107,20 @@ def _again(
 
 def _scored(
     items: Sequence[BenchmarkItem], answers: Sequence[str], settings: Evaluation, assets: Path, progress: Progress
-) -> list[dict[str, Any]]:
+) -> tuple[list[dict[str, Any]], Replies | None]:
+    """The lines of the item file, and what the judge said, where there is one."""
     if settings.judge is None:
-        return results(items, answers, None)
+        return results(items, answers, None), None
     judge = Judge(
         settings.judge, layout.judge_replies(assets), progress=lambda what, done: progress(what, 0.8 + 0.2 * done)
     )
+    heard = Overheard(judge)
     try:
-        return results(items, answers, judge)
+        return results(items, answers, heard), heard.replies
     finally:
         judge.close()
+
+
+def _write(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)

@@ -1,19 +1,23 @@
-"""From answers to the lines of an item file."""
+"""From answers to the lines of an item file, and from the answers that were kept to the same lines again."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+from curation_plugins.errors import WorkerReplyInvalid
+from curation_plugins.jobs import ItemResult, Prediction, read_predictions
 from curation_plugins.tasks.llava.benchmarks.benchmark import Benchmark
 from curation_plugins.tasks.llava.benchmarks.item import BenchmarkItem
-from curation_plugins.tasks.llava.benchmarks.judge import Judge
+from curation_plugins.tasks.llava.benchmarks.judge import Question
 from curation_plugins.tasks.llava.benchmarks.registry import benchmark
+from curation_plugins.tasks.llava.benchmarks.replies import Grader, Replies
 from curation_plugins.tasks.llava.benchmarks.score import ItemScore, Unit
 
 
-def results(items: Sequence[BenchmarkItem], answers: Sequence[str], judge: Judge | None) -> list[dict[str, Any]]:
+def results(items: Sequence[BenchmarkItem], answers: Sequence[str], judge: Grader | None) -> list[dict[str, Any]]:
     """One line an item (`curation_plugins.jobs.ItemResult`), in the order of the items.
 
     What a benchmark's metrics count stands with the first item of its group and benchmark; the other items of the
@@ -60,3 +64,51 @@ def _units(
 
 def _line(unit: Unit) -> dict[str, Any]:
     return unit.model_dump(exclude={"group"})
+
+
+def predictions(
+    items: Sequence[BenchmarkItem], answers: Sequence[str], replies: Replies | None
+) -> Iterator[dict[str, Any]]:
+    """One line an item (`curation_plugins.jobs.Prediction`): the text, or ``{"text", "judge"}`` where a judge was
+    asked about it.
+
+    Args:
+        replies: what the judge said while these answers were scored; none: there is none.
+    """
+    for item, text in zip(items, answers, strict=True):
+        asked = benchmark(item.benchmark).asked(item, text) if replies is not None else None
+        answer = text if replies is None or asked is None else {"text": text, "judge": replies.take(asked)}
+        yield {"benchmark": item.benchmark, "item": item.item, "answer": answer}
+
+
+def rescore(path: Path, items: Sequence[BenchmarkItem], judged: bool) -> Iterator[ItemResult]:
+    """Scores these items again, by the answers kept in a file of `predictions`; no judge is asked.
+
+    Args:
+        judged: whether there was a judge.
+
+    Raises:
+        WorkerReplyInvalid: the file is damaged, not of these items, or lacks a judge's reply.
+    """
+    answers, replies = list[str](), list[tuple[Question, list[str]]]()
+    said = list(read_predictions(path))
+    if [(one.benchmark, one.item) for one in said] != [(item.benchmark, item.item) for item in items]:
+        raise WorkerReplyInvalid(f"{path.name}: the predictions are not of the items of this half, in their order")
+    for number, (one, item) in enumerate(zip(said, items, strict=True), start=1):
+        text, told = _answer(one, f"{path.name}, line {number}")
+        answers.append(text)
+        asked = benchmark(item.benchmark).asked(item, text) if judged else None
+        if asked is not None and told is not None:
+            replies.append((asked, told))
+    for line in results(items, answers, Replies(replies) if judged else None):
+        yield ItemResult.model_validate(line)
+
+
+def _answer(said: Prediction, where: str) -> tuple[str, list[str] | None]:
+    """The text, and the judge's replies to it."""
+    match said.answer:
+        case str(text):
+            return text, None
+        case {"text": str(text), "judge": [*replies]} if all(isinstance(reply, str) for reply in replies):
+            return text, [str(reply) for reply in replies]
+    raise WorkerReplyInvalid(f"{where}: the answer is neither a text nor one with a judge's replies")

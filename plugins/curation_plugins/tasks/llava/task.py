@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from curation_plugins.api import Needs, Progress, RowCard, SignalValue, Task
 from curation_plugins.config import AuditCounts, Published, TaskConfig, load, load_published, section
 from curation_plugins.errors import AssetsInvalid, ConfigInvalid
 from curation_plugins.hub.wanted import Want
-from curation_plugins.jobs import Role, WorkerSpec
+from curation_plugins.jobs import ItemResult, Role, Split, WorkerSpec
 from curation_plugins.tasks.llava import estimate, layout, offered
 from curation_plugins.tasks.llava.audit.findings import read_summary
 from curation_plugins.tasks.llava.benchmarks.names import GRADED
@@ -114,6 +114,13 @@ class LlavaTask(Task):
 
     def scoring_identity(self) -> dict[str, JsonValue]:
         return self.evaluation.identity()
+
+    def rescore(self, predictions: Path, split: Split, assets: Path) -> Iterator[ItemResult]:
+        from curation_plugins.tasks.llava.items import read_items
+        from curation_plugins.tasks.llava.results import rescore  # the benchmarks' rules: a launch does without
+
+        items = read_items(layout.benchmarks(assets), split)
+        return rescore(predictions, items, judged=self.evaluation.judge is not None)
 
     def require_ready(self) -> None:
         self.evaluation.require_ready(self.graded())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -13,8 +13,9 @@ from pydantic import Field
 
 from curation_plugins.api import Progress, RowCard, SignalValue, Task
 from curation_plugins.config import Frozen, TaskConfig, section
+from curation_plugins.errors import WorkerReplyInvalid
 from curation_plugins.hub.wanted import Want
-from curation_plugins.jobs import Role, WorkerSpec
+from curation_plugins.jobs import ItemResult, Role, Split, WorkerSpec, read_predictions
 from curation_probe import experiment
 from curation_probe.worker.probe_faults import FAULTS
 from curation_sandbox.protocol import SignalInfo
@@ -43,6 +44,8 @@ class ProbeRecipe(Frozen):
     """What goes wrong; ``worker/probe_faults.py`` says how."""
     fault_role: Role = "train"
     """Whose jobs the fault befalls."""
+    fault_row: int | None = None
+    """Only trainings on selections with this row; none: all jobs."""
     interpreter: str | None = None
     """Python that trains and scores; ``outside`` is the one the harness's own environment was made from."""
 
@@ -96,6 +99,25 @@ class ProbeTask(Task):
     def truth(self, assets: Path) -> Sequence[bool]:
         truth: list[bool] = json.loads((assets / "truth.json").read_text())
         return truth
+
+    def rescore(self, predictions: Path, split: Split, assets: Path) -> Iterator[ItemResult]:
+        """From the probabilities that the model gave."""
+        with (assets / "items.jsonl").open() as lines:
+            known = [item for item in map(json.loads, lines) if item["split"] == split]
+        said = list(read_predictions(predictions))
+        if [(one.benchmark, one.item) for one in said] != [(item["benchmark"], item["item"]) for item in known]:
+            raise WorkerReplyInvalid(f"{predictions.name}: the predictions are not of the {split} items")
+        for one, item in zip(said, known, strict=True):
+            if not isinstance(one.answer, float):
+                raise WorkerReplyInvalid(f"{predictions.name}: {one.answer!r} is no probability")
+            prediction = int(one.answer > 0.5)
+            yield ItemResult(
+                benchmark=item["benchmark"],
+                item=item["item"],
+                group=item["group"],
+                score=float(prediction == item["y"]),
+                prediction=str(prediction),
+            )
 
     def row_card(self, row: int, assets: Path) -> RowCard:
         entry = self._rows(assets)[row]

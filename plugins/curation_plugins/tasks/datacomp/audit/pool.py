@@ -45,7 +45,7 @@ def audit_pool(assets: Path, progress: Progress, threads: int = 1) -> AuditCount
     with PoolIndex(assets) as index, FindingFile(layout.audit(assets)) as file:
         audit = _Audit(index, known, file)
         pictures = PictureIndex(known.images(), threads, lenient=True)
-        unreadable = pictures.unreadable
+        unreadable = 0
         order = np.lexsort((index.samples["image"], index.samples["shard"]))
         images = (index.image(row) for row in _each(order))
         for place, found in enumerate(pictures.compare(images)):
@@ -57,6 +57,7 @@ def audit_pool(assets: Path, progress: Progress, threads: int = 1) -> AuditCount
                 progress("audit: pictures", 0.9 * place / index.rows)
         audit.add_descriptors(lambda done: progress("audit: descriptors", 0.9 + 0.1 * done))
         counts = file.counts(index.rows, len(known), unreadable, VERSION)
+        counts = counts.model_copy(update={"items_unreadable": pictures.unreadable})
     write_counts(assets, counts)
     return counts
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from curation_plugins.tasks.datacomp.evaluation.sets import EvaluationSet
 
 UNKNOWN: Final = -1
 """Predicted class where the model's output is not a number: right for no item."""
+
+WITHIN: Final = 5
+"""So many likeliest classes are looked at."""
 
 ASSOCIATION_LEAST: Final = 10
 """Candidates of the WinoGAViL instances that its main metric counts: those with 10 and 12."""
@@ -42,6 +45,11 @@ class Answers:
     occurring: Ints | None = None
     """The classes that occur in the whole set; none: those of ``labels``."""
 
+    @classmethod
+    def of(cls, labels: Ints, top: Ints, over: Ints | None = None, occurring: Ints | None = None) -> Self:
+        """From the likeliest classes, shape (items, 5) or fewer, the likeliest first."""
+        return cls(labels, top[:, 0], (top == labels[:, None]).any(axis=1), over, occurring)
+
     def only(self, kept: NDArray[np.bool_] | NDArray[np.int64]) -> Answers:
         """The same for some of the items."""
         return Answers(
@@ -59,16 +67,16 @@ class Answers:
         return np.unique(self.labels) if self.occurring is None else self.occurring
 
 
-def rank_answers(logits: NDArray[np.float32], labels: Ints) -> tuple[Ints, Bools]:
-    """(likeliest class, whether the label is among the five likeliest) by similarities of shape (items, classes).
+def likeliest(logits: NDArray[np.float32]) -> Ints:
+    """The five likeliest classes of each item, all where there are fewer, by similarities of shape (items, classes);
+    shape (items, 5).
 
-    Of equal classes the lower number comes first. A row with anything but finite numbers answers nothing.
+    Of equal classes the lower number comes first. A row with anything but finite numbers answers nothing: it is
+    ``UNKNOWN`` throughout.
     """
-    own = logits[np.arange(len(labels)), labels][:, None]
-    earlier = np.arange(logits.shape[1])[None, :] < labels[:, None]
-    rank = ((logits > own) | ((logits == own) & earlier)).sum(axis=1)
-    finite = np.isfinite(logits).all(axis=1)
-    return np.where(finite, logits.argmax(axis=1), UNKNOWN), finite & (rank < 5)
+    order: Ints = np.argsort(-logits, axis=1, kind="stable")[:, :WITHIN].astype(np.int64)
+    order[~np.isfinite(logits).all(axis=1)] = UNKNOWN
+    return order
 
 
 def units(entry: EvaluationSet, answers: Answers) -> list[tuple[ItemUnit, ...] | None]:
@@ -174,6 +182,18 @@ class Matches:
     captions: Ints
     """How many captions an image has. Shape (images,)."""
 
+    @classmethod
+    def of(cls, caption: Ints, image: Ints, owner: Ints) -> Self:
+        """From each image's nearest caption and each caption's nearest image, see ``nearest``.
+
+        Args:
+            owner: image of each caption, shape (captions,), ascending.
+        """
+        images = len(caption)
+        text_found = np.asarray((caption != UNKNOWN) & (owner[caption] == np.arange(images)))
+        found = np.bincount(owner, image == owner, minlength=images).astype(np.int64)
+        return cls(text_found, found, np.bincount(owner, minlength=images))
+
     def units(self) -> list[tuple[ItemUnit, ...]]:
         """What each image, with its captions, adds to the two recalls."""
         rows = zip(self.text_found, self.images_found, self.captions, strict=True)
@@ -199,44 +219,49 @@ class Matches:
         }
 
 
-def match(texts: NDArray[np.float32], images: NDArray[np.float32], owner: Ints, block: int = 1024) -> Matches:
-    """Recall at 1 both ways by normalised embeddings of shapes (captions, width) and (images, width).
+def nearest(texts: NDArray[np.float32], images: NDArray[np.float32], block: int = 1024) -> tuple[Ints, Ints]:
+    """(each image's nearest caption, each caption's nearest image) by normalised embeddings of shapes
+    (captions, width) and (images, width).
 
-    The first of equally near ones counts as the nearest; an embedding that is not finite is near to nothing.
-
-    Args:
-        owner: image of each caption, shape (captions,), ascending.
+    The first of equally near ones counts as the nearest; an embedding that is not finite is near to nothing:
+    ``UNKNOWN``.
     """
     texts_finite: Bools = np.asarray(np.isfinite(texts).all(axis=1))
     images_finite: Bools = np.asarray(np.isfinite(images).all(axis=1))
-    text_found = np.zeros(len(images), dtype=bool)
-    hits = np.zeros(len(texts), dtype=bool)
     shown = np.where(images_finite[:, None], images, 0).astype(np.float32)
     told = np.where(texts_finite[:, None], texts, 0).astype(np.float32)
-    for start in range(0, len(told), block):
-        near = told[start : start + block] @ shown.T
-        near[:, ~images_finite] = -np.inf
-        hits[start : start + block] = near.argmax(axis=1) == owner[start : start + block]
-    for start in range(0, len(shown), block):
-        near = shown[start : start + block] @ told.T
-        near[:, ~texts_finite] = -np.inf
-        places = np.arange(start, start + len(near))
-        text_found[places] = owner[near.argmax(axis=1)] == places
-    hits &= texts_finite & images_finite[owner]
-    text_found &= images_finite & (np.bincount(owner, texts_finite, minlength=len(images)) > 0)
-    captions = np.bincount(owner, minlength=len(images))
-    return Matches(text_found, np.bincount(owner, hits, minlength=len(images)).astype(np.int64), captions)
+    image, caption = np.full(len(told), UNKNOWN), np.full(len(shown), UNKNOWN)
+    if texts_finite.any() and images_finite.any():
+        for start in range(0, len(told), block):
+            near = told[start : start + block] @ shown.T
+            near[:, ~images_finite] = -np.inf
+            image[start : start + block] = near.argmax(axis=1)
+        for start in range(0, len(shown), block):
+            near = shown[start : start + block] @ told.T
+            near[:, ~texts_finite] = -np.inf
+            caption[start : start + block] = near.argmax(axis=1)
+    image[~texts_finite], caption[~images_finite] = UNKNOWN, UNKNOWN
+    return caption, image
 
 
-def jaccard(similarity: Sequence[float] | NDArray[np.floating[Any]], right: Bools) -> float:
-    """|chosen ∩ right| / |chosen ∪ right|, where as many candidates are chosen as are right, the likeliest ones
-    (Bitton et al. 2022, arXiv 2207.12576, §4). Of equals the later candidate is taken, as in DataComp's sort;
-    similarities that are not finite choose nothing."""
+def by_likeness(similarity: Sequence[float] | NDArray[np.floating[Any]]) -> list[int]:
+    """Places of the candidates, the likeliest first; none where a similarity is not finite. Of equals the later
+    candidate comes first, as in DataComp's sort."""
     values = np.asarray(similarity, dtype=np.float64)
     if not np.isfinite(values).all():
-        return 0.0
-    chosen = np.zeros(len(values), dtype=bool)
-    chosen[np.argsort(values, kind="stable")[-int(right.sum()) :]] = True
+        return []
+    return [int(place) for place in np.argsort(values, kind="stable")[::-1]]
+
+
+def jaccard(order: Sequence[int], right: Bools) -> float:
+    """|chosen ∩ right| / |chosen ∪ right|, where as many candidates are chosen as are right, the likeliest ones
+    (Bitton et al. 2022, arXiv 2207.12576, §4); 0 where none can be.
+
+    Args:
+        order: see ``by_likeness``.
+    """
+    chosen = np.zeros(len(right), dtype=bool)
+    chosen[list(order)[: int(right.sum())]] = True
     return float((chosen & right).sum() / (chosen | right).sum())
 
 

@@ -21,6 +21,7 @@ from PIL import Image
 from curation_plugins.errors import AssetsInvalid
 from curation_plugins.picture_hashes import UNREADABLE
 from curation_plugins.tasks.datacomp.evaluation.files import SetFiles
+from curation_plugins.tasks.datacomp.evaluation.outcome import image_group
 
 BROKEN_SHARE: Final = 0.01
 """More images than this that cannot be read, as a share of a set, are a failure of ours and no score."""
@@ -215,7 +216,7 @@ def _in_order(
     def decode(place: int) -> NDArray[np.uint8] | None:
         data = files.image(files.items[place])
         pixels = preprocess.pixels(data)
-        images.groups[place] = b"" if pixels is None else hashlib.sha256(data).hexdigest()[:16].encode()
+        images.groups[place] = b"" if pixels is None else image_group(data)
         return pixels
 
     total, shape = len(files.items), None

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import JsonValue
 from torch.nn import functional
 
 from curation_plugins.jobs import ItemResult
-from curation_plugins.tasks.datacomp.evaluation import metrics
+from curation_plugins.tasks.datacomp.evaluation import metrics, outcome
 from curation_plugins.tasks.datacomp.evaluation.attributes import faces
 from curation_plugins.tasks.datacomp.evaluation.files import SetFiles
 from curation_plugins.tasks.datacomp.evaluation.pixels import Images, PixelStore, Preprocess
@@ -27,6 +26,8 @@ class SetResult:
 
     items: tuple[ItemResult, ...]
     """None for a set without a main metric."""
+    said: tuple[JsonValue, ...]
+    """What the model said to each of the items, see ``outcome``."""
     reported: Mapping[str, float | None]
     """All metrics over all items, by DataComp's names."""
     broken: int = 0
@@ -83,35 +84,18 @@ class Scorer:
         return np.concatenate([part.cpu().numpy() for _, part in self._embedded(files, images)])
 
     def _classification(self, files: SetFiles, images: Images) -> SetResult:
-        entry, names = files.entry, files.classes()
-        labels = np.array([files.label(item, len(names)) for item in files.items], np.int64)
-        columns = _columns(files)
-        weights = self.texts.classifier(names, files.templates())
-        predicted, within = np.empty_like(labels), np.zeros(len(labels), dtype=bool)
+        key = outcome.ClassKey.of(files)
+        weights = self.texts.classifier(key.names, files.templates())
+        top = np.full((len(key.labels), min(metrics.WITHIN, len(key.names))), metrics.UNKNOWN)
         for where, embedded in self._embedded(files, images):
-            logits = (100 * embedded @ weights).cpu().numpy()
-            predicted[where], within[where] = metrics.rank_answers(logits, labels[where])
-        known = images.readable
-        over = None if entry.worst_over is None else columns[entry.worst_over][known]
-        answers = metrics.Answers(labels[known], predicted[known], within[known], over)
-        groups = _groups(files, images, columns)
-        told = [names[place] if place != metrics.UNKNOWN else "" for place in predicted]
-        places = np.flatnonzero(known)
-        items = tuple(
-            ItemResult(
-                benchmark=entry.key,
-                item=files.items[place].name,
-                group=groups[place],
-                score=float(hit),
-                prediction=told[place],
-                units=units,
-            )
-            for place, hit, units in zip(places, _hits(files, answers), metrics.units(entry, answers), strict=True)
-        )
+            top[where] = metrics.likeliest((100 * embedded @ weights).cpu().numpy())
+        places = np.flatnonzero(images.readable)
+        answers = key.answers(places, top[places])
         return SetResult(
-            items,
-            metrics.classification(entry, answers, len(names)),
-            broken=int((~known).sum()),
+            key.items(places, top[places], outcome.groups_of(files, images.groups, key.columns)),
+            tuple(outcome.classes_said(top[places])),
+            metrics.classification(files.entry, answers, len(key.names)),
+            broken=len(key.labels) - len(places),
             not_finite=int((answers.predicted == metrics.UNKNOWN).sum()),
         )
 
@@ -122,21 +106,18 @@ class Scorer:
         owner = np.repeat(np.arange(len(known)), [len(captions[place]) for place in known])
         asked = list(itertools.chain.from_iterable(captions[place] for place in known))
         told = self.texts.embed(asked).cpu().numpy()
-        found = metrics.match(told, shown[known], owner)
-        groups = _groups(files, images, {})
-        items = tuple(
-            ItemResult(
-                benchmark=files.entry.key,
-                item=files.items[place].name,
-                group=groups[place],
-                score=float(score),
-                units=units,
-            )
-            for place, score, units in zip(known, found.scores(), found.units(), strict=True)
-        )
+        caption, image = metrics.nearest(told, shown[known])
+        found = metrics.Matches.of(caption, image, owner)
+        names = [files.items[place].name for place in known]
         odd = ~np.isfinite(shown[known]).all(axis=1)
         odd |= np.bincount(owner, ~np.isfinite(told).all(axis=1), minlength=len(known)) > 0
-        return SetResult(items, found.reported(), broken=len(files.items) - len(known), not_finite=int(odd.sum()))
+        return SetResult(
+            outcome.matched(files, known.tolist(), found, outcome.groups_of(files, images.groups, {})),
+            tuple(outcome.matches_said(names, caption, image, owner)),
+            found.reported(),
+            broken=len(files.items) - len(known),
+            not_finite=int(odd.sum()),
+        )
 
     def _association(self, files: SetFiles, images: Images) -> SetResult:
         """WinoGAViL. Instances with an image that cannot be read are left out."""
@@ -144,7 +125,8 @@ class Scorer:
         place = {item.sample.key: number for number, item in enumerate(files.items)}
         asked = [files.instance(instance) for instance in files.instances]
         told = self.texts.embed([cue_prompt(cue) for cue, _, _ in asked]).cpu().numpy()
-        items, scores, counts = list[ItemResult](), list[float](), list[int]()
+        items, said = list[ItemResult](), list[JsonValue]()
+        scores, counts = list[float](), list[int]()
         left_out = odd = 0
         for instance, text, (_, candidates, right) in zip(files.instances, told, asked, strict=True):
             unknown = [key for key in candidates if key not in place]
@@ -154,41 +136,19 @@ class Scorer:
             if not images.readable[places].all():
                 left_out += 1
                 continue
-            similarity = shown[places] @ text
-            odd += not np.isfinite(similarity).all()
-            score = metrics.jaccard(similarity, np.array([key in right for key in candidates]))
+            order = metrics.by_likeness(shown[places] @ text)
+            odd += not order
+            score = metrics.jaccard(order, np.array([key in right for key in candidates]))
             scores.append(score)
             counts.append(len(candidates))
             if len(candidates) >= metrics.ASSOCIATION_LEAST:
-                group = hashlib.sha256(files.read(instance, "json")).hexdigest()[:16]
-                items.append(ItemResult(benchmark=files.entry.key, item=instance.name, group=group, score=score))
+                items.append(outcome.associated(files, instance, score))
+                said.append([candidates[choice] for choice in order])
         reported = metrics.associations(np.array(scores), np.array(counts, np.int64))
-        return SetResult(tuple(items), reported, broken=left_out, not_finite=odd)
+        return SetResult(tuple(items), tuple(said), reported, broken=left_out, not_finite=odd)
 
     def _attributes(self, files: SetFiles, images: Images) -> SetResult:
         shown = self._all_embedded(files, images)
         known = images.readable
         reported, odd = faces(files, self.texts, shown[known], np.flatnonzero(known))
-        return SetResult((), reported, broken=int((~known).sum()), not_finite=odd)
-
-
-def _hits(files: SetFiles, answers: metrics.Answers) -> Any:
-    return answers.within_five if files.entry.metric == "acc_top5_wg" else answers.right()
-
-
-def _columns(files: SetFiles) -> dict[str, NDArray[np.int64]]:
-    """The columns that are needed, each of shape (images,)."""
-    entry = files.entry
-    wanted = [column for column in (entry.worst_over, entry.cluster) if column is not None]
-    if not wanted:
-        return {}
-    rows = np.stack([files.row(item, wanted) for item in files.items])
-    return {column: rows[:, number] for number, column in enumerate(wanted)}
-
-
-def _groups(files: SetFiles, images: Images, columns: Mapping[str, NDArray[np.int64]]) -> list[str]:
-    """Name of each image's group: itself, or what the set says belongs together."""
-    cluster = files.entry.cluster
-    if cluster is not None:
-        return [f"{files.entry.key} {cluster} {value}" for value in columns[cluster]]
-    return [group.decode() for group in images.groups]
+        return SetResult((), (), reported, broken=int((~known).sum()), not_finite=odd)

@@ -47,7 +47,8 @@ def scored(
     Args:
         number: which of the scoring models; part of its seed.
     """
-    recipe = read_recipe({"extends": "tiny", "samples": settings.samples, "workers": 0})
+    # each begins at weights of its own: what it says owes nothing to the beginning that the task's trainings share
+    recipe = read_recipe({"extends": "tiny", "samples": settings.samples, "workers": 0, "init_seed": None})
     with tempfile.TemporaryDirectory() as kept:
         folder = Path(kept)
         _write_pairs(folder, settings, [seed, 111, number])

@@ -10,9 +10,10 @@ from typing import ClassVar, Literal
 from curation_plugins.errors import AssetsInvalid, WorkFailed
 from curation_plugins.tasks.llava.benchmarks.groups import image_ties, text_tie
 from curation_plugins.tasks.llava.benchmarks.item import BenchmarkItem
-from curation_plugins.tasks.llava.benchmarks.judge import Judge
+from curation_plugins.tasks.llava.benchmarks.judge import Question
 from curation_plugins.tasks.llava.benchmarks.pictures import PictureBook
 from curation_plugins.tasks.llava.benchmarks.prompts import PromptStyle, images_first, open_prompt
+from curation_plugins.tasks.llava.benchmarks.replies import Grader
 from curation_plugins.tasks.llava.benchmarks.score import (
     READINGS,
     BenchmarkScore,
@@ -48,7 +49,7 @@ class Benchmark(ABC):
     """What a judge does: read the result out of an answer, or grade it. Scores that are a judge's opinion
     (``grades``) are left out of the headline without judge."""
 
-    def __init__(self, judge: Judge | None = None) -> None:
+    def __init__(self, judge: Grader | None = None) -> None:
         """A scorer; the judge is asked only where `judge_role` says so."""
         self._judge = judge
 
@@ -100,6 +101,10 @@ class Benchmark(ABC):
     @abstractmethod
     def score(self, item: BenchmarkItem, prediction: str) -> ItemScore:
         """What one answer is worth. Never guesses: what cannot be read is unscored."""
+
+    def asked(self, item: BenchmarkItem, prediction: str) -> Question | None:
+        """What a judge is asked about an answer, where there is one; none: nothing."""
+        return None
 
     def score_all(self, items: Sequence[BenchmarkItem], predictions: Sequence[str]) -> list[ItemScore]:
         """Scores in the order of the items.

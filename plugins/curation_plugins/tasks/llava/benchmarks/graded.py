@@ -29,6 +29,9 @@ class GradedBenchmark(Benchmark):
     def graded_score(self, grades: tuple[float, ...]) -> ItemScore:
         """The score from grades averaged over the judge's calls."""
 
+    def asked(self, item: BenchmarkItem, prediction: str) -> Question | None:
+        return self.question(item, prediction)
+
     def score(self, item: BenchmarkItem, prediction: str) -> ItemScore:
         return self.score_all([item], [prediction])[0]
 

@@ -55,6 +55,9 @@ class MathVista(Benchmark):
     judge_role = "reads"
     md5 = "f199b98e178e5a2a20e7048f5dcb0464"
 
+    def asked(self, item: BenchmarkItem, prediction: str) -> Question | None:
+        return _question(item, prediction) if prefetched(item, prediction) is None else None
+
     def score(self, item: BenchmarkItem, prediction: str) -> ItemScore:
         return self.score_all([item], [prediction])[0]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from curation_plugins.errors import UnknownName
 from curation_plugins.tasks.llava.benchmarks.benchmark import Benchmark
 from curation_plugins.tasks.llava.benchmarks.hallusionbench import HallusionBench
-from curation_plugins.tasks.llava.benchmarks.judge import Judge
 from curation_plugins.tasks.llava.benchmarks.llavabench import LLaVABench
 from curation_plugins.tasks.llava.benchmarks.mathvista import MathVista
 from curation_plugins.tasks.llava.benchmarks.mmbench import MMBench
@@ -14,6 +13,7 @@ from curation_plugins.tasks.llava.benchmarks.mmstar import MMStar
 from curation_plugins.tasks.llava.benchmarks.mmvet import MMVet
 from curation_plugins.tasks.llava.benchmarks.ocrbench import OCRBench
 from curation_plugins.tasks.llava.benchmarks.plain import PLAIN, PlainBenchmark
+from curation_plugins.tasks.llava.benchmarks.replies import Grader
 
 PUBLIC: tuple[type[Benchmark], ...] = (
     MMVet,
@@ -28,7 +28,7 @@ PUBLIC: tuple[type[Benchmark], ...] = (
 """The eight, in the order of the tables."""
 
 
-def benchmark(name: str, judge: Judge | None = None) -> Benchmark:
+def benchmark(name: str, judge: Grader | None = None) -> Benchmark:
     """The benchmark of that name, one of the eight or one of `llava-tiny`'s.
 
     Args:

@@ -63,6 +63,19 @@ def memory_error(job: dict[str, Any], progress: Any) -> None:
     raise MemoryError("no room")
 
 
+def cuda_oom(job: dict[str, Any], progress: Any) -> None:
+    """Raises what torch raises when a GPU has no memory left; called like it, since importing torch takes seconds."""
+    raise type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+
+def needs_room(job: dict[str, Any], progress: Any) -> None:
+    """Writes 16 MiB beside its model, as a trainer does with its states, and raises where they do not fit."""
+    with (Path(job["out"]) / "states").open("wb") as out:
+        for _ in range(16):
+            out.write(bytes(2**20))
+            out.flush()
+
+
 def raise_error(job: dict[str, Any], progress: Any) -> None:
     """Raises ValueError."""
     raise ValueError("the probe was asked to raise")
@@ -190,6 +203,11 @@ def short_items(result: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
+def short_sealed(result: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
+    """The public half is as it should be, and of the sealed one half is missing (evaluate only)."""
+    return short_items(result, job) if job["split"] == "sealed" else result
+
+
 def other_benchmark(result: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
     """Scores a benchmark that the task does not have (evaluate only)."""
     _rewrite(job, lambda items: [{**item, "benchmark": "invented"} for item in items])
@@ -219,6 +237,8 @@ BEFORE: dict[str, Any] = {
     "oom": oom,
     "oom-child": oom_child,
     "memory-error": memory_error,
+    "cuda-oom": cuda_oom,
+    "needs-room": needs_room,
     "raise": raise_error,
     "lie": lie,
     "leave": leave,
@@ -243,6 +263,7 @@ AFTER: dict[str, Any] = {
     "score-two": score_two,
     "score-nan": score_nan,
     "short-items": short_items,
+    "short-sealed": short_sealed,
     "other-benchmark": other_benchmark,
     "short-values": short_values,
     "sorted-values": sorted_values,

@@ -77,12 +77,18 @@ class ProbeWorker:
     def _evaluate(self, job: dict[str, Any], progress: Any) -> dict[str, Any]:
         model = _base(job["assets"]) if job["model"] is None else json.loads(Path(job["model"]).read_text())
         items = [item for item in _read(Path(job["assets"]) / "items.jsonl") if item["split"] == job["split"]]
+        told = [_probability(model, item["x"]) for item in items]
         with Path(job["out"]).open("w") as out:
-            for item in items:
-                prediction = int(_probability(model, item["x"]) > 0.5)
+            for item, probability in zip(items, told):  # noqa: B905 - Python 3.9
+                prediction = int(probability > 0.5)
                 scored = {key: item[key] for key in ("benchmark", "item", "group")}
                 scored.update(score=float(prediction == item["y"]), prediction=str(prediction))
                 out.write(json.dumps(scored) + "\n")
+        if job.get("predictions"):
+            with Path(job["predictions"]).open("w") as out:
+                for item, probability in zip(items, told):  # noqa: B905
+                    said = {"benchmark": item["benchmark"], "item": item["item"], "answer": probability}
+                    out.write(json.dumps(said) + "\n")
         progress("scoring", 1.0)
         return {"items": len(items)}
 
@@ -99,7 +105,7 @@ class ProbeWorker:
 def _with_fault(role: str, work: Any, job: dict[str, Any], progress: Any) -> dict[str, Any]:
     """The work, after the recipe's delay and with the fault it asks for."""
     recipe = job["recipe"]
-    fault = recipe["fault"] if recipe["fault_role"] == role else None
+    fault = recipe["fault"] if recipe["fault_role"] == role and _befalls(job) else None
     end = time.monotonic() + recipe["delay_seconds"]
     while time.monotonic() < end:
         progress("waiting as asked", 0.0)
@@ -110,6 +116,12 @@ def _with_fault(role: str, work: Any, job: dict[str, Any], progress: Any) -> dic
     if fault in probe_faults.AFTER:
         result = probe_faults.AFTER[fault](result, job)
     return result
+
+
+def _befalls(job: dict[str, Any]) -> bool:
+    """Whether the selection has the row that the fault waits for; None: it waits for none."""
+    row = job["recipe"]["fault_row"]
+    return row is None or any(row == chosen for chosen, _ in _selection(Path(job["selection"])))
 
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:

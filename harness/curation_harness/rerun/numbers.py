@@ -1,0 +1,28 @@
+"""Where a rerun is written: ``reruns/NNN-KIND…``, numbered over all kinds."""
+
+from __future__ import annotations
+
+import shutil
+from itertools import count
+from pathlib import Path
+from typing import Literal
+
+from curation_harness.record.store import RunRecord
+
+Kind = Literal["replay", "submissions", "live"]
+
+
+def new_folder(record: RunRecord, kind: Kind) -> Path:
+    """Make the folder of the next rerun; its verdict is written beside it, with the suffix ``.json``. No rerun has
+    its number, finished or killed: what a killed one left may still be mounted."""
+    reruns = record.folder / "reruns"
+    taken = {path.name[:3] for path in reruns.glob("[0-9][0-9][0-9]*")}
+    number = next(number for number in count(1) if f"{number:03d}" not in taken)
+    folder = reruns / f"{number:03d}-{kind}"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def withdraw(folder: Path) -> None:
+    """Of a rerun that came to no verdict."""
+    shutil.rmtree(folder, ignore_errors=True)
