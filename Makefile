@@ -21,11 +21,12 @@ test: setup images ## lint, types, then every test that this machine can run
 	$(VENV)/bin/mypy
 	@mkdir -p .cache
 	@# by file: a file's tests share what took a training to make; containers mostly wait, so their tests run beside the others; what they print comes at the end
-	@$(PYTEST) tests/containers tests/agents tests/gpu $(PYTEST_ARGS) > .cache/tests-with-containers.txt 2>&1 & \
+	@$(PYTEST) tests/containers $(PYTEST_ARGS) > .cache/tests-with-containers.txt 2>&1 & \
 	  beside=$$!; trap 'kill -INT $$beside' INT TERM; \
 	  $(PYTEST) -n 2 --dist loadfile tests/contract tests/unit tests/repo $(PYTEST_ARGS); first=$$?; \
+	  $(PYTEST) tests/agents tests/gpu $(PYTEST_ARGS); second=$$?; \
 	  echo "waiting for the tests with containers (.cache/tests-with-containers.txt)"; \
-	  wait $$beside; second=$$?; cat .cache/tests-with-containers.txt; exit $$((first || second))
+	  wait $$beside; third=$$?; cat .cache/tests-with-containers.txt; exit $$((first || second || third))
 
 lint: setup ## ruff and mypy only
 	$(VENV)/bin/ruff check .

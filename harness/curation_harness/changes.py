@@ -7,6 +7,7 @@ from pathlib import Path
 
 from curation_harness import provenance, seeds
 from curation_harness.errors import RecordInvalid
+from curation_harness.record import sealing
 from curation_harness.record.models import RunSpec
 from curation_harness.record.store import RunRecord, field_digests
 from curation_harness.rerun import causes
@@ -20,7 +21,8 @@ def require_same(record: RunRecord, registry: Registry, task: Task) -> None:
     """See that a run can go on as it began; its scaffold and image are looked at where its agent goes on.
 
     Raises:
-        RecordInvalid: run.json, the task or the seeds were changed since; by name.
+        RecordInvalid: run.json, the task or the seeds were changed since, or a file since the run was interrupted; by
+            name.
     """
     changed = [*_edited(record), *_other_seeds(record), *_other_task(record.spec, registry, task)]
     if changed:
@@ -28,6 +30,8 @@ def require_same(record: RunRecord, registry: Registry, task: Task) -> None:
             f"run {record.spec.run_id} cannot go on as it began: {'; '.join(changed)}",
             hint=_HINT,
         )
+    if sealing.root(record.folder) is not None:  # the next seal would cover what was changed since this one
+        sealing.check_sealed(record.folder)
 
 
 def differences(spec: RunSpec, task: Task, assets: Path) -> list[str]:

@@ -19,8 +19,8 @@ from filelock import FileLock, Timeout
 
 from curation_harness.checkpoints import NAME as MODEL
 from curation_harness.errors import RecordInvalid, RunBusy, RunUnknown
-from curation_harness.record.run_lines import LOCK, lines
-from curation_harness.record.store import RunRecord
+from curation_harness.record.run_lines import lines
+from curation_harness.record.store import LOCK, RunRecord
 from curation_plugins import assets as task_assets
 from curation_sandbox import mounts
 from curation_sandbox.engine import LABEL, Engine
@@ -31,7 +31,7 @@ KINDS: Final = {
     "downloads": "what `harness fetch` brought; assets that point to it need it fetched again",
     "signals": "values of signals that agents asked for; asked again, they are measured again",
     "models": "trained models that ended runs kept",
-    "volumes": "workspace and home of the agents of ended runs",
+    "volumes": "workspace and home of the agents of ended runs, and of killed replays of them",
     "images": "images of ours that a later build of the same name replaced; a replay needs its run's",
     "logs": "logs of image builds",
 }
@@ -90,8 +90,8 @@ def find(kinds: Sequence[str], cache: Path, runs: Path, engine: Engine | None) -
         "assets": lambda: _assets(cache),
         "downloads": lambda: _shared(cache, "downloads"),
         "signals": lambda: _shared(cache, "signals"),
-        "models": lambda: _of_runs(cache, runs, f"attempts/*/{MODEL}", "models"),
-        "volumes": lambda: _of_runs(cache, runs, "volumes", "volumes"),
+        "models": lambda: _of_runs(cache, runs, "models", f"attempts/*/{MODEL}"),
+        "volumes": lambda: _of_runs(cache, runs, "volumes", "volumes", "reruns/*/*/volumes"),
         "images": lambda: _images(engine) if engine is not None else iter(()),
         "logs": lambda: _logs(cache),
     }
@@ -179,13 +179,13 @@ def _remove_unless_used(folder: Path, cache: Path) -> bool:
     return True
 
 
-def _of_runs(cache: Path, runs: Path, pattern: str, kind: str) -> Iterator[Kept]:
+def _of_runs(cache: Path, runs: Path, kind: str, *patterns: str) -> Iterator[Kept]:
     for name, line in lines(runs, cache).items():
         folder = runs / name
         if not line.ended or folder.is_symlink():
             continue
         used = (folder / "events.jsonl").stat().st_mtime
-        for place in sorted(folder.glob(pattern)):
+        for place in sorted(place for pattern in patterns for place in folder.glob(pattern)):
             if place.is_dir() and not place.is_symlink():
                 what = f"{kind} of run {name}: {place.relative_to(folder)}"
                 yield Kept(kind, what, _size(place), used, partial(_remove_of_run, folder, place))

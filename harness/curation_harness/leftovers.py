@@ -60,7 +60,7 @@ def _temporary(place: Path) -> Iterator[Leftover]:
             continue
         owner = owners.of_folder(folder)
         path = folder / SOCKETS / SOCKET_NAME
-        dead = owner.dead if owner is not None else path.is_socket() and _refuses(path)
+        dead = owner.dead if owner is not None else _own(folder) and path.is_socket() and _refuses(path)
         if dead:
             what = "socket folder" if (folder / SOCKETS).is_dir() else "temporary folder"
             yield Leftover(f"{what} {folder}", partial(_remove_tree, folder))
@@ -87,6 +87,14 @@ def _half_made_assets(cache: Path) -> Iterator[Leftover]:
             continue
         for folder in dead:
             yield Leftover(f"half-made files {folder}", partial(_remove_tree, folder))
+
+
+def _own(folder: Path) -> bool:
+    """Whether this user made it: another's is not ours to look into, and no reason to fail."""
+    try:
+        return folder.lstat().st_uid == os.getuid()
+    except FileNotFoundError:  # removed just now
+        return False
 
 
 def _refuses(path: Path) -> bool:

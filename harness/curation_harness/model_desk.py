@@ -119,7 +119,7 @@ class ModelDesk:
             return
         self._record.events.append("model-call", **call_event(entry))
         with self._lock:
-            self._spent = self._spent.plus(entry.tokens, entry.dollars)
+            self._spent = self._spent.plus(entry.tokens, entry.dollars, entry.outcome)
             self._failed_last = exchange.outcome in FAILED
 
     def turned_away(self) -> None:
@@ -140,7 +140,7 @@ class ModelDesk:
         if self._recorded is not None:
             return self._recorded(ask)
         # a count of tokens costs nothing, but a line of the record; so it has the same limit, by itself
-        asked = self._counts if ask.kind == "count" else spent.requests + self._open
+        asked = self._counts if ask.kind == "count" else spent.requests - spent.given_back + self._open
         if limits.model_requests is not None and asked >= limits.model_requests:
             return _denied("model requests", f"all {limits.model_requests} requests to the model are spent")
         if limits.model_tokens is not None and spent.tokens >= limits.model_tokens:

@@ -71,7 +71,8 @@ class Budgets(Frozen):
     reproduce_seconds: float = Field(default=300, gt=0)
     """Seconds that a submitted policy may take when the host runs it again."""
     model_requests: int | None = Field(default=10_000, gt=0)
-    """Requests to the model, sub-agents' and failed ones included; none: no limit."""
+    """Requests to the model, sub-agents' included; the first 100 that its provider failed on are given back; none: no
+    limit."""
     model_tokens: int | None = Field(default=None, gt=0)
     """Tokens of the model, prompts (cached ones too) and replies together; none: no limit."""
     model_dollars: float | None = Field(default=None, gt=0)

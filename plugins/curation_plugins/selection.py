@@ -163,7 +163,7 @@ def read_canonical(path: Path) -> Selection:
                 entry = json.loads(line)
                 rows.append(entry["row"])
                 weights.append(entry["weight"])
-        except (ValueError, KeyError, TypeError, OverflowError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise ValueError(f"line {len(rows) + 1}: {error}") from None
     return Selection(rows, weights)
 

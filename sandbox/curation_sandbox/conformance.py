@@ -200,7 +200,7 @@ def read_findings(said: bytes) -> dict[str, Any] | None:
 
 
 def _end_of(said: bytearray) -> str:
-    return said[-500:].decode(errors="replace")
+    return said[-500:].decode(errors="replace").strip() or "nothing"
 
 
 def _seen(engine: Engine, spec: ContainerSpec, host: _Host) -> _Seen:
@@ -215,8 +215,10 @@ def _seen(engine: Engine, spec: ContainerSpec, host: _Host) -> _Seen:
         status = container.wait(_SECONDS)
     found = read_findings(bytes(output))
     if status is None or status.code != 0 or found is None:
+        ended = f"did not end within {_SECONDS} s" if status is None else f"ended with status {status.code}"
+        image = spec.image.removeprefix("sha256:")[:12] if spec.image.startswith("sha256:") else spec.image
         raise CurationError(
-            f"The check inside a container of {spec.image} did not finish ({status}): {_end_of(output)}",
-            hint="The image needs python3. Try: docker run --rm --entrypoint python3 IMAGE --version",
+            f"The check inside a container of image {image} told nothing: it {ended}. It said: {_end_of(output)}",
+            hint=f"The image needs python3. Try: docker run --rm --entrypoint python3 {image} --version",
         )
     return _Seen(found, enforced)

@@ -161,7 +161,7 @@ class Volume:
                 f"The volume {self.image} was made by root and can only be attached by root.",
                 hint="Resume the run as the user that began it.",
             )
-        if self.mountpoint.is_dir() and mounts.at(self.mountpoint) is None and any(self.mountpoint.iterdir()):
+        if self.mountpoint.is_dir() and mounts.at(self.mountpoint) is None and _begun(self.mountpoint):
             return "the folder was begun without a size bound, and keeps what is in it"
         return why_unbounded()
 
@@ -194,9 +194,17 @@ class Volume:
         self.mountpoint.mkdir(parents=True, exist_ok=True)
         if os.geteuid() == 0:
             os.chown(self.mountpoint, self.uid, self.uid)
-            self.mountpoint.chmod(0o755)
-        elif os.geteuid() != self.uid:
-            self.mountpoint.chmod(0o777)  # the folders above keep other users of the host out
+        # if the agent's number is ours, the folder is the agent's, too, and it may have shut it; if not, the folders
+        # above keep other users of the host out
+        self.mountpoint.chmod(0o755 if os.geteuid() in (0, self.uid) else 0o777)
+
+
+def _begun(folder: Path) -> bool:
+    """Whether there is something in it; an agent that has our number may have shut its own."""
+    try:
+        return any(folder.iterdir())
+    except PermissionError:
+        return True
 
 
 def why_unbounded() -> str | None:

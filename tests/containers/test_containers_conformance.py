@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -145,5 +147,22 @@ def test_an_image_whose_python_prints_something_else_is_told(
 ) -> None:
     (tmp_path / "liar.py").write_text(f"print({printed.decode()!r})")
     monkeypatch.setattr(conformance, "SCRIPT", tmp_path / "liar.py")
-    with pytest.raises(CurationError, match=r"did not finish|is not what it prints"):
+    with pytest.raises(CurationError, match=r"told nothing|is not what it prints"):
         conformance.sandbox_properties(engine, image)
+
+
+@pytest.fixture
+def empty_image(engine: Engine) -> Iterator[str]:
+    """An image without any file: no program is in it."""
+    done = subprocess.run(["docker", "import", "-"], input=bytes(10240), capture_output=True, check=True)
+    name = done.stdout.decode().strip()
+    yield name
+    engine.remove_image(name)
+
+
+def test_an_image_without_python_is_told_in_words(engine: Engine, empty_image: str) -> None:
+    with pytest.raises(CurationError, match=r"it ended with status 127\. It said: .*python3") as told:
+        conformance.sandbox_properties(engine, empty_image)
+    short = empty_image.removeprefix("sha256:")[:12]
+    assert "ExitStatus" not in told.value.message
+    assert f"--entrypoint python3 {short} " in (told.value.hint or ""), "a command that can be pasted"

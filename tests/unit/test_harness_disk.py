@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from cli_bench import Cli, make_cli
 from curation_harness import disk, leftovers
 from curation_harness.disk import Kept, Policy
 from curation_harness.errors import RecordInvalid, RunBusy, RunUnknown
+from curation_harness.record import listing, sealing
 from curation_harness.record.store import RunRecord
 from curation_plugins import assets as task_assets
 from curation_sandbox import owners
@@ -146,6 +148,19 @@ def test_models_and_volumes_go_of_ended_runs_only_and_no_record_does(cli: Cli) -
     assert cli("runs").out.count("\n") == 3
 
 
+def test_the_disks_of_a_killed_replay_go_and_are_no_part_of_the_record(cli: Cli) -> None:
+    record = made.made_run(cli.runs, attempts=1)
+    killed = record.folder / "reruns" / "001-replay" / "run-1"
+    disks = fill(killed / "volumes" / "workspace")
+    (disks / "link").symlink_to("/etc/passwd")  # what an agent has on its disk is nothing to read
+    (killed / "run.json").write_text("{}")
+    sealing.note_beside(record)
+    assert set(listing.parse(record.folder / "beside.sha256")) == {"reruns/001-replay/run-1/run.json"}
+    assert cli("clean", "--what", "volumes").code == 0
+    assert (disks.exists(), (killed / "run.json").exists()) == (False, True)
+    assert sealing.check_beside(record.folder) == 1
+
+
 def test_models_of_a_run_that_is_worked_on_stay(cli: Cli) -> None:
     record = made.made_run(cli.runs, attempts=1)
     fill(record.folder / "attempts" / "001" / "model")
@@ -254,6 +269,20 @@ def test_temporary_folders_of_dead_processes_go_and_nobody_elses(temporary: Path
         one.remove()
     assert not (temporary / "curation-dead").exists()
     assert len(list(temporary.iterdir())) == 7
+
+
+def test_another_users_folder_of_sockets_is_not_looked_into(
+    temporary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a shared machine a user's ``resume`` and ``clean`` pass by what another user's run has there."""
+    dead = temporary / "curation-theirs" / leftovers.SOCKETS / leftovers.SOCKET_NAME
+    dead.parent.mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(dead))
+    assert len(leftovers.find(None, tmp_path / "cache")) == 1, "it would be one, were it ours"
+    me = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: me + 1)
+    assert leftovers.find(None, tmp_path / "cache") == []
 
 
 def test_half_records_go_when_their_process_is_gone(temporary: Path, tmp_path: Path) -> None:

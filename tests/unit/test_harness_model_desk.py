@@ -10,6 +10,7 @@ import pytest
 from curation_harness import model_desk
 from curation_harness.model_desk import ModelDesk
 from curation_harness.prices import PriceTable
+from curation_harness.record import state
 from curation_harness.record.exchanges import ExchangeLog
 from curation_harness.record.models import Price
 from curation_harness.record.state import ledger
@@ -56,6 +57,28 @@ def test_requests_under_way_count_so_that_parallel_ones_do_not_overdraw(open_loo
         assert desk.admit(ask(1)) is None
         assert desk.admit(ask(2)) is None
         assert desk.admit(ask(3)) is not None
+
+
+def test_requests_that_an_outage_took_are_given_back(open_loop):
+    with open_loop("budgets.model_requests=2") as loop:
+        desk = ModelDesk(loop.record, PRICES)
+        for id in range(1, 20):
+            spend(desk, id, outcome="provider-error", status=503)
+        spend(desk, 20)
+        again = ModelDesk(loop.record, PRICES)  # so it is in a resumed run
+        spend(again, 21)
+        assert again.admit(ask(22)) is not None
+        spent = ledger(loop.record).model
+        assert (spent.requests, spent.given_back) == (21, 19)
+
+
+def test_an_agent_that_makes_its_provider_fail_cannot_ask_without_end(open_loop, monkeypatch):
+    monkeypatch.setattr(state, "GIVEN_BACK", 3)
+    with open_loop("budgets.model_requests=2") as loop:
+        desk = ModelDesk(loop.record, PRICES)
+        for id in range(1, 6):
+            spend(desk, id, outcome="provider-error", status=503)
+        assert desk.admit(ask(6)) is not None
 
 
 def test_no_budget_is_no_limit(open_loop):

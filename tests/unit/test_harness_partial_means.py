@@ -113,9 +113,10 @@ def test_the_agent_is_told(capsys: pytest.CaptureFixture[str]) -> None:
             ALL,
         ),
         ("datacomp-tiny", [], "mean over 6 sets", "mean over 6 sets"),
+        ("datacomp-tiny", ["benchmarks=[tiny/digits]"], "mean over 1 set", "mean over 1 set"),
         ("llava-tiny", [], "mean over 5 benchmarks", "mean over 5 benchmarks"),
     ],
-    ids=["probe", "one", "38", "some", "sealed", "tiny", "llava"],
+    ids=["probe", "one", "38", "some", "sealed", "tiny", "one-tiny", "llava"],
 )
 def test_a_task_names_its_means(registry: Registry, task: str, changes: list[str], public: str, sealed: str) -> None:
     known = registry.tasks.get(task)
@@ -125,3 +126,12 @@ def test_a_task_names_its_means(registry: Registry, task: str, changes: list[str
 
 def test_one_mean_is_named_once() -> None:
     assert wording.means({"public": ALL, "sealed": ALL}) == f"A score is the {ALL}."
+
+
+@pytest.mark.parametrize("name", ["datacomp-small", "datacomp-tiny"])
+def test_a_title_promises_no_number_of_sets(registry: Registry, name: str) -> None:
+    """It stands over runs on fewer sets, too."""
+    task = registry.tasks.get(name)
+    count = len(task.config.benchmarks)
+    words = task.config.title.lower().split()
+    assert not {str(count), "six"} & set(words), task.config.title

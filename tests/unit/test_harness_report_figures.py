@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 import made_records as made
 from curation_harness.record.models import Headline
@@ -90,3 +92,19 @@ def test_names_are_never_read_as_mathematics() -> None:
 
 def test_a_selection_of_unknown_sources_does_not_divide_by_zero() -> None:
     assert selections.source_mix({"a": 3}, {1: {}}) is not None
+
+
+@pytest.mark.parametrize("length", [6, 17, 18, 24, 40])
+def test_no_label_of_the_sources_is_cut_off(monkeypatch: pytest.MonkeyPatch, length: int) -> None:
+    outside = list[float]()
+
+    def extent(figure: Figure) -> str:
+        figure.savefig(io.BytesIO(), format="png", dpi=figure.dpi)  # places everything
+        outside.append(float(figure.legends[0].get_window_extent().x1 - figure.bbox.x1))
+        return ""
+
+    monkeypatch.setattr(selections, "svg", extent)
+    pool = {f"{number}.{'media.harbour.example.with.a.name'}"[:length].ljust(length, "m"): 100 for number in range(9)}
+    selections.source_mix(pool, {1: pool})
+    assert len(outside) == 1
+    assert outside[0] <= 0

@@ -15,6 +15,7 @@ from curation_harness.record.store import RunRecord
 from curation_harness.record.summary import Summary, summarize
 from curation_harness.report.plain import one_line, visible
 from curation_harness.report.terminal import SummaryView
+from curation_sandbox.protocol import Score
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -63,6 +64,35 @@ def test_no_line_is_wider_than_the_window(summary: Summary, width: int, terminal
     lines = COLOUR.sub("", printed(summary, width=width, terminal=terminal)).splitlines()
     assert [line for line in lines if cell_len(line) > width] == []
     assert f"Record: {summary.folder}".replace(" ", "") in "".join(lines).replace(" ", "")
+
+
+@pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "pipe"])
+@pytest.mark.parametrize(
+    ("names", "width", "shown"),
+    [
+        (("captioned", "digits", "digits-shifted", "letters", "shapes", "words"), 80, 6),
+        (("captioned", "digits", "words"), 80, 3),
+        (tuple(f"a-set-with-a-long-name-{number}" for number in range(6)), 80, 3),
+    ],
+    ids=["six", "three", "long"],
+)
+def test_scores_by_benchmark_are_not_cut(
+    tmp_path: Path, names: tuple[str, ...], width: int, shown: int, terminal: bool
+) -> None:
+    """Where the errors have no room they are left out, then whole benchmarks: a half number says nothing."""
+    summary = summarize(made.made_run(tmp_path, attempts=2))
+    scores = dict.fromkeys([f"tiny/{name}" for name in names], Score(mean=0.123, stderr=0.045, n=9))
+    lines = []
+    for line in summary.attempts:
+        public = line.public and line.public.model_copy(update={"by_benchmark": scores})
+        lines.append(line.model_copy(update={"public": public}))
+    summary = summary.model_copy(update={"attempts": tuple(lines)})
+    text = COLOUR.sub("", printed(summary, width=width, terminal=terminal))
+    rows = [line for line in text.splitlines() if "0.123" in line]
+    assert rows
+    assert {line.count("0.123") for line in rows} == {shown}
+    assert not any("…" in line for line in rows)
+    assert all(re.search(r"\d", line.split("0.123")[0]) for line in rows), "the attempt's number is there"
 
 
 def test_a_pipe_gets_neither_colours_nor_frames(summary: Summary) -> None:

@@ -210,6 +210,12 @@ def test_a_folder_is_another_one_when_a_file_a_name_or_a_link_is(tmp_path):
     assert folder_digest(folder) is None
 
 
+def test_a_run_is_not_compared_with_itself(then):
+    with pytest.raises(OptionInvalid, match="is run r itself"):
+        commands.against(then, RunRecord.open_run(then.folder), EPSILON)
+    assert not (then.folder / "reruns").exists()
+
+
 def test_a_run_that_has_not_ended_is_not_compared(then, tmp_path):
     unfinished = RunRecord.create(tmp_path / "now", made_spec("r-live-1"), None)
     with pytest.raises(OptionInvalid, match="r-live-1 has not ended") as refused:

@@ -14,6 +14,7 @@ from curation_harness.changes import differences, require_same
 from curation_harness.checkpoints import NAME, KeptModels
 from curation_harness.clock import PULSE, AgentClock, Pulse
 from curation_harness.errors import OptionInvalid, RecordInvalid, RunBusy
+from curation_harness.record import sealing
 from curation_harness.record.models import AttemptResult
 from curation_harness.record.state import ledger
 from curation_harness.record.store import RunRecord
@@ -134,6 +135,19 @@ def test_a_process_that_comes_after_another_has_gone_on_meanwhile_is_refused(ope
     with pytest.raises(RunBusy, match="meanwhile"):
         launch._drive(record, task, registry, assets, cache, Watcher(), None, resumed=True)
     assert [event.kind for event in RunRecord.open_run(record.folder).events.of("resumed")] == ["resumed"]
+
+
+@pytest.mark.parametrize("go_on", [launch.resume, launch.finish], ids=["resume", "finish"])
+def test_an_interrupted_run_that_was_changed_since_is_not_gone_on_with(open_loop, registry, cache, go_on):
+    """Its next seal would cover the change."""
+    with open_loop() as loop:
+        record = loop.record
+    (record.folder / "agent.log").write_text("what the agent said")
+    root = sealing.seal(record)
+    (record.folder / "agent.log").write_text("what the agent paid")
+    with pytest.raises(RecordInvalid, match=r"agent\.log is not what it was"):
+        go_on(RunRecord.open_run(record.folder), registry, cache, Watcher())
+    assert sealing.root(record.folder) == root
 
 
 def test_a_run_that_has_ended_is_not_gone_on_with(open_loop, registry, cache, monkeypatch):

@@ -128,6 +128,7 @@ def test_whether_a_run_goes_on_is_seen_now(tmp_path: Path) -> None:
         return lines(runs, cache)["run-1"]
 
     assert now().status == "unscored"
+    assert not (record.folder / "run.lock").exists(), "looking writes nothing"
     with record.lock():
         assert now().status == "running"
     assert now().status == "unscored"

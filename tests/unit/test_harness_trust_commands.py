@@ -127,7 +127,7 @@ def test_bad_records_are_one_message_and_left_alone(cli: Cli, record: RunRecord,
     before = {path: path.stat().st_mtime_ns for path in cli.runs.rglob("*")}
     for name, words in {
         "golden-baseline": "record format 99",
-        "foreign": "run.json",
+        "foreign": "foreign is no run record",
         "linked": "is a link",
         "copy": "two records with one id",
     }.items():

@@ -15,6 +15,7 @@ import golden_records as golden
 from curation_harness.errors import RunBusy
 from curation_harness.record import sealing
 from curation_harness.record.store import RunRecord
+from curation_harness.verification.outcome import holds
 from curation_harness.verification.scoring import Here
 from curation_harness.verification.verify import verify, what_is_here
 from curation_plugins import assets as task_assets
@@ -222,6 +223,14 @@ def events_swapped(record: RunRecord) -> None:
     edit_events(record, change)
 
 
+def attempt_start_removed(record: RunRecord) -> None:
+    edit_events(record, lambda events: [event for event in events if event["kind"] != "attempt-started"])
+
+
+def headline_seeds_removed(record: RunRecord) -> None:
+    edit_events(record, lambda events: [event for event in events if event["kind"] != "headline-seed"])
+
+
 def event_of_another_shape(record: RunRecord) -> None:
     def change(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
         events[event_at(events, "clock")]["data"]["agent_seconds"] = -5.0
@@ -281,6 +290,8 @@ def seed_changed(record: RunRecord) -> None:
         (refund_invented, r"attempts/001/result\.json: it is scored"),
         (more_iterations_than_there_were, r"2 iterations were spent of 1"),
         (events_swapped, r"events\.jsonl, line \d+: `attempt-started` cannot come here: attempt 1 was not accepted"),
+        (attempt_start_removed, r"`attempt-scored` cannot come here: attempt 1 was not started"),
+        (headline_seeds_removed, r"events\.jsonl: 0 seeds of the headline were trained"),
         (event_of_another_shape, r"events\.jsonl, line \d+ \(clock\): agent_seconds"),
         (image_renamed, r"run\.json: image is another one than when the run began"),
         (prompt_changed, r"prompt\.md: it is not what run\.json says"),
@@ -340,6 +351,13 @@ def test_a_seal_that_was_taken_off_an_ended_run_is_missed(record: RunRecord) -> 
 def test_an_older_format_in_run_json_does_not_make_the_seal_unneeded(record: RunRecord) -> None:
     edit(record.folder / "run.json", lambda tree: tree.update(format=1))
     assert "run.json" in (golden.problem(record) or "")
+
+
+def test_where_nothing_was_scored_no_item_result_is_left_unchecked(tmp_path: Path) -> None:
+    spec = golden.opened("format-2-baseline", tmp_path / "golden").spec
+    found = verify(RunRecord.create(tmp_path / "runs", spec, None), golden.NOTHING_HERE)
+    assert found.problem is None
+    assert found.checks[-1] == holds("item results", "0 halves: nothing was scored")
 
 
 def test_a_run_that_is_worked_on_is_not_verified(record: RunRecord) -> None:

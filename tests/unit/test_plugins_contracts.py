@@ -278,8 +278,9 @@ class ColdSession(LocalSession):
         try:
             return super().call(spec, role, job, result, progress)
         finally:
-            for key in list(self._workers):
-                self._drop(key, "cold")
+            for key in list(self._idle):
+                while worker := self._taken_idle(key, {}):
+                    self._drop(worker, "cold")
 
 
 class ColdEngine(LocalEngine):

@@ -83,11 +83,12 @@ def test_a_mean_is_datacomps_only_with_all_of_its_sets() -> None:
     [
         (["imagenet"], {}, "did you mean"),
         ([FACES], {}, "no main metric"),
+        ([CIFAR, PETS, CIFAR], {}, f"{CIFAR} is named twice"),
         ([CIFAR], {"extra": [PETS]}, "has a metric"),
         ([CIFAR], {"sealed_sets": [PETS]}, "none of the task's"),
         ([CIFAR], {"sealed_sets": [CIFAR]}, "would hear nothing"),
     ],
-    ids=["unknown", "no metric", "extra with a metric", "sealed but not scored", "all sealed"],
+    ids=["unknown", "no metric", "twice", "extra with a metric", "sealed but not scored", "all sealed"],
 )
 def test_settings_that_make_no_sense_are_refused(benchmarks: list[str], values: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigInvalid, match=said):

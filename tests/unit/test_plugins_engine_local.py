@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from pydantic import JsonValue
 
 from curation_plugins.api import EngineSession
 from curation_plugins.engines import slot_queue
@@ -325,6 +326,52 @@ def test_a_failure_of_one_leaves_the_others_alone(tmp_path: Path) -> None:
     assert len(done) == len(GPUS)
     assert bench.named("job-failed")
     assert all(details["try"] == 1 for details in bench.named("job-failed"))
+
+
+def test_side_by_side_no_slot_takes_the_worker_of_another(tmp_path: Path) -> None:
+    """Between two of its jobs a slot's worker is idle; a job on another slot starts one of its own meanwhile."""
+    bench = ProbeBench(tmp_path, ("recipe.delay_seconds=0.5",), slots=GPUS)
+    queue = SlotQueue(GPUS, tmp_path / "slots")
+    told: list[str] = []
+
+    def train(seed: int) -> None:
+        job = bench.train_job(seed)
+        session.call(bench.task.worker("train"), "train", job, TrainResult, lambda what, done: told.append(what))
+
+    with bench.open() as session, ThreadPoolExecutor(2) as threads:
+        bench.train(session)  # its worker rests on gpu-0
+        with queue.acquire(prefer="gpu-0"):
+            with queue.acquire(prefer="gpu-1"), queue.acquire(prefer="gpu-2"):
+                asked = [threads.submit(train, seed) for seed in (1, 2)]
+                while told.count("waiting for a slot") < 2:
+                    time.sleep(0.01)
+            for one in asked:
+                one.result()
+        with queue.acquire(prefer="gpu-1"), queue.acquire(prefer="gpu-2"):
+            bench.train(session)
+    done = bench.named("job-done")
+    assert {details["slot"] for details in done[1:3]} == {"gpu-1", "gpu-2"}
+    assert done[3]["pid"] == done[0]["pid"]
+
+
+def test_a_worker_whose_end_of_a_job_could_not_be_told_is_not_left_behind(tmp_path: Path) -> None:
+    """The record's disk is full, say."""
+    bench = ProbeBench(tmp_path)
+    pids: list[int] = []
+
+    def on_event(name: str, details: Mapping[str, JsonValue]) -> None:
+        if name == "worker-started":
+            pids.append(int(str(details["pid"])))
+        if name == "job-done":
+            raise OSError(28, "No space left on device")
+
+    engine = LocalEngine(bench.slots, tmp_path / "slots")
+    session = engine.open(run_id="r", log=tmp_path / "log", config=bench.task.config, on_event=on_event)
+    with pytest.raises(OSError, match="No space left"):
+        bench.train(session)
+    session.close()
+    assert len(pids) == 1
+    assert not Path(f"/proc/{pids[0]}").exists()
 
 
 def test_events_are_plain_json(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import io
 import itertools
 import math
 import tracemalloc
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,22 @@ def test_a_changed_list_of_rows_is_read_or_refused(place: Path, data: bytes) -> 
     assert 5 not in chosen.rows
     (place / "again").write_bytes(chosen.canonical())
     assert selection.read_canonical(place / "again") == chosen
+
+
+@examples(150)
+@given(mutated(corpus("rows")))
+def test_a_changed_frozen_selection_of_a_record_is_read_or_told(place: Path, data: bytes) -> None:
+    frozen = place / "frozen"
+    for content in (data, b'{"row": 1, "weight": 1.0}\n' + data, b"[" * 100_000, b'{"row":' * 100_000):
+        frozen.write_bytes(content)
+        why = ""
+        with watched(place):
+            try:
+                chosen = selection.read_canonical(frozen)
+            except ValueError as error:
+                chosen, why = Selection(array("q"), array("d")), str(error)
+        assert len(why) <= MESSAGE
+        assert len(chosen.rows) == len(chosen.weights)
 
 
 @pytest.mark.parametrize("piece", [b"[],", b"{},", b'"",', b"[[[],[]]],", b"1.0,"])

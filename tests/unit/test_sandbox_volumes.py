@@ -4,6 +4,8 @@ in tests/containers."""
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,29 @@ def test_a_folder_that_was_begun_without_a_bound_stays_one(tmp_path: Path) -> No
     with Volume(tmp_path / "v.img", tmp_path / "v", 2**20) as volume:
         assert not volume.bounded
         assert (volume.mountpoint / "note").read_text() == "kept"
+
+
+@pytest.fixture
+def without_root() -> Iterator[Path]:
+    """The test acts as a user without root, in a folder of that user's: only root may enter pytest's."""
+    before = os.geteuid()
+    with tempfile.TemporaryDirectory(prefix="without-root-", dir="/tmp") as name:
+        os.chown(name, before or 1000, -1)
+        os.seteuid(before or 1000)
+        try:
+            yield Path(name)
+        finally:
+            os.seteuid(before)
+
+
+def test_a_folder_that_the_agent_shut_is_open_in_its_next_container(without_root: Path) -> None:
+    """Attack: ``chmod 000 /workspace``, where the harness's user has the number of the container's."""
+    for _ in range(2):
+        with Volume(without_root / "v.img", without_root / "v", 2**20, uid=os.geteuid()) as volume:
+            assert not volume.bounded
+            assert os.access(volume.mountpoint, os.R_OK | os.W_OK | os.X_OK, effective_ids=True)
+            (volume.mountpoint / "note").write_text("kept")
+            volume.mountpoint.chmod(0)
 
 
 @pytest.mark.parametrize("missing", ["mkfs.ext4", "mount"])

@@ -44,9 +44,9 @@ class GroupLine(Entry):
     effective: Figure | None
     gap: Figure | None
     best: Figure | None
-    """Best public score; none where the runs are of several tasks."""
+    """Best public score; none where the runs are of several tasks, or scores are means of different names."""
     sealed: Figure | None
-    """Headline; none where the runs are of several tasks."""
+    """Headline; as with the best public score."""
     beyond_chance: Figure | None
     dollars: Figure | None
     agent_seconds: Figure | None
@@ -89,10 +89,11 @@ def key(run: RunDiagnosis, by: By) -> str:
 
 def _group(name: str, runs: Sequence[RunDiagnosis]) -> GroupLine:
     tasks = tuple(sorted({run.task for run in runs}))
-    one_task = len(tasks) == 1
+    # a mean over some of a task's benchmarks is none with a mean over all of them
+    comparable = len({(run.task, *sorted(run.mean_of.items())) for run in runs}) == 1
 
     def score(get: Callable[[RunDiagnosis], float | None]) -> Figure | None:
-        return _figure([get(run) for run in runs]) if one_task else None
+        return _figure([get(run) for run in runs]) if comparable else None
 
     def share(get: Callable[[RunDiagnosis], Count]) -> Figure | None:
         return _figure([get(run).share for run in runs], share=True)

@@ -130,6 +130,8 @@ class Walk:
     def _attempt_scored(self, told: Entry) -> str | None:
         assert isinstance(told, data.AttemptScored)
         why = self._no_result(told.n)
+        if why is None and told.n not in self.started:
+            why = f"attempt {told.n} was not started"
         if why is None:
             self.scored[told.n] = told.mean
         return why

@@ -49,6 +49,8 @@ _N: Final = "[0-9]{3,}"
 _SCORED: Final = rf"(?:attempts/{_N}|headline/attempt-{_N}/seed-[0-9]+)"
 _HALF: Final = "(?:public|sealed)"
 _DIGEST: Final = "[0-9a-f]{64}"
+_DISKS: Final = rf"(?:reruns/{_N}-replay/[^/]+/)?volumes"
+"""Of the run's agent, and of one whose replay was killed."""
 
 KINDS: Final = (
     _kind("run.json", r"run\.json", "what was decided before the agent started"),
@@ -88,12 +90,12 @@ KINDS: Final = (
     _kind("report.html", r"report\.html", "the report", "beside"),
     _kind("diagnosis.html", r"diagnosis\.html", "the diagnosis of its attempts", "beside"),
     _kind("trajectory.json", r"trajectory\.json", "the agent's steps in ATIF", "beside"),
+    _kind("volumes/", rf"{_DISKS}/.+", "the agent's workspace and home, of a killed replay too", "outside"),
     _kind("reruns/NNN-replay.json", rf"reruns/{_N}-replay\.json", "what a replay found", "beside"),
     _kind("reruns/NNN.json", rf"reruns/{_N}(?:-[a-z]+)?\.json", "what a rerun found", "beside"),
     _kind("reruns/", r"reruns(?:\.log|/[^.].*)", "logs of reruns, and records of their own", "beside"),
     _kind("beside.sha256", r"beside\.sha256", "list of what was made later", "outside"),
     _kind("manifest.sha256", r"manifest\.sha256", "list of the record's files", "outside"),
-    _kind("volumes/", r"volumes/.+", "the agent's workspace and home", "outside"),
     _kind("run.lock", r"run\.lock", "held by the process that works on the run", "outside"),
     _kind("agent-clock", r"agent-clock", "the agent's time since the last event", "leftover"),
     _kind("policies/", r"policies/.+", "policies that are being run again", "leftover"),
@@ -103,7 +105,7 @@ KINDS: Final = (
 )
 """The first that matches says what a file is."""
 
-_TREES: Final = ("volumes", "policies")
+_TREES: Final = re.compile(rf"{_DISKS}|policies")
 """Folders that are not looked into: the agent's own disks may hold anything."""
 
 
@@ -141,7 +143,7 @@ def _paths(folder: Path, below: str, *, strict: bool) -> Iterator[str]:
         path = f"{below}{entry.name}"
         mode = entry.stat(follow_symlinks=False).st_mode
         if stat.S_ISDIR(mode):
-            if path not in _TREES:
+            if not _TREES.fullmatch(path):
                 yield from _paths(Path(entry.path), f"{path}/", strict=strict)
         elif stat.S_ISREG(mode):
             yield path

@@ -12,20 +12,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from curation_harness.record import files
 from curation_harness.record.entry import Entry
 from curation_harness.record.models import FORMAT
 from curation_harness.record.state import best, status
-from curation_harness.record.store import RunRecord, run_ids
+from curation_harness.record.store import RunRecord, held, run_ids
 from curation_sandbox import __version__
 from curation_sandbox.errors import CurationError
 
 FOLDER: Final = "run-lines"
 """Of the cache."""
-LOCK: Final = "run.lock"
 _STAMPED: Final = ("run.json", "events.jsonl", "headline.json")
 _OF_ATTEMPT: Final = ("submission.json", "result.json")
 
@@ -123,10 +121,9 @@ def _now(folder: Path, line: Line) -> Line:
     if line.status not in ("running", "unscored"):
         return line
     try:
-        with FileLock(folder / LOCK, timeout=0):
-            return line.model_copy(update={"status": "unscored"})
-    except Timeout:
-        return line.model_copy(update={"status": "running"})
+        return line.model_copy(update={"status": "running" if held(folder) else "unscored"})
+    except CurationError as error:
+        return Line(run=line.run, status=f"unreadable: {error.message}")
 
 
 def _version() -> str:

@@ -6,11 +6,16 @@ Nothing here is stored twice: the events and the attempt folders are the state.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from curation_harness.record.models import AttemptResult, RunStatus
 from curation_harness.record.store import RunRecord
 from curation_plugins.config import Budgets
 from curation_sandbox.protocol import Budget
+
+GIVEN_BACK: Final = 100
+"""Requests of a run that the model's provider failed on and that are given back: an outage takes tens of them. More
+are charged, or an agent that can make a provider fail could ask without end."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +30,22 @@ class ModelSpending:
     """By the run's prices; what has no price counts nothing."""
     priced: int = 0
     """Requests that have a price."""
+    failed: int = 0
+    """Requests that the provider failed on before it answered."""
 
-    def plus(self, tokens: int, dollars: float | None) -> ModelSpending:
+    @property
+    def given_back(self) -> int:
+        """Requests that count against no limit: what fails in an outage is not the agent's to pay."""
+        return min(self.failed, GIVEN_BACK)
+
+    def plus(self, tokens: int, dollars: float | None, outcome: str) -> ModelSpending:
         """With one request more."""
-        known = dollars is not None
         return ModelSpending(
-            self.requests + 1, self.tokens + tokens, self.dollars + (dollars or 0.0), self.priced + known
+            requests=self.requests + 1,
+            tokens=self.tokens + tokens,
+            dollars=self.dollars + (dollars or 0.0),
+            priced=self.priced + (dollars is not None),
+            failed=self.failed + (outcome == "provider-error"),
         )
 
 
@@ -66,7 +81,13 @@ class Ledger:
     def _model_budgets(self, limits: Budgets) -> tuple[Budget, ...]:
         money = Budget(name="model money", unit="dollars", limit=limits.model_dollars, spent=self.model.dollars)
         return (
-            Budget(name="model requests", unit="requests", limit=limits.model_requests, spent=self.model.requests),
+            Budget(
+                name="model requests",
+                unit="requests",
+                limit=limits.model_requests,
+                spent=self.model.requests,
+                refunded=self.model.given_back,
+            ),
             Budget(name="model tokens", unit="tokens", limit=limits.model_tokens, spent=self.model.tokens),
             # without a price it is unknown, and no line says that better than "$0.00"
             *((money,) if self.model.priced or limits.model_dollars is not None else ()),
@@ -96,7 +117,7 @@ def ledger(record: RunRecord) -> Ledger:
 def _model_spending(record: RunRecord) -> ModelSpending:
     spent = ModelSpending()
     for event in record.events.of("model-call"):
-        spent = spent.plus(event.data["tokens"], event.data["dollars"])
+        spent = spent.plus(event.data["tokens"], event.data["dollars"], event.data["outcome"])
     return spent
 
 

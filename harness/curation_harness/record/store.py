@@ -36,7 +36,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
@@ -59,6 +59,9 @@ from curation_plugins.selection import Selection
 from curation_sandbox.errors import DiskFull
 
 ModelT = TypeVar("ModelT", bound=Entry)
+
+LOCK: Final = "run.lock"
+"""Held by the process that works on the run."""
 
 
 class RunRecord:
@@ -175,7 +178,7 @@ class RunRecord:
         Raises:
             RunBusy: another process holds it.
         """
-        lock = FileLock(self.folder / "run.lock")
+        lock = FileLock(self.folder / LOCK)
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -190,20 +193,8 @@ class RunRecord:
             lock.release()
 
     def held(self) -> bool:
-        """Whether a process is working on the run now. Looking writes nothing: a record may lie where nobody may."""
-        try:
-            lock = os.open(self.folder / "run.lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            raise RecordInvalid(f"{self.folder}: run.lock cannot be opened: {error.strerror}") from None
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # what FileLock takes on Linux
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(lock)
-        return False
+        """Whether a process is working on the run now."""
+        return held(self.folder)
 
     def written_format(self) -> int:
         """The format of run.json as it lies there; ``spec`` is of this version's."""
@@ -308,6 +299,28 @@ class RunRecord:
         return read(path, ReferenceTable) if path.exists() else None
 
 
+def held(folder: Path) -> bool:
+    """Whether a process is working on the run of a folder now. Looking writes nothing: a record may lie where nobody
+    may.
+
+    Raises:
+        RecordInvalid: its lock cannot be opened, or is a link.
+    """
+    try:
+        lock = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise RecordInvalid(f"{folder}: run.lock cannot be opened: {error.strerror}") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # what FileLock takes on Linux
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
 def read(path: Path, model: type[ModelT]) -> ModelT:
     """Read one file of a record.
 
@@ -366,6 +379,8 @@ def _id_in(path: Path) -> str | None:
 def _parse_spec(path: Path, text: str) -> RunSpec:
     tree = _tree_of(text)
     found = tree.get("format") if tree is not None else None
+    if tree is not None and not {"format", "run_id"} & tree.keys():
+        raise RecordInvalid(f"{path.parent} is no run record: its run.json is something else's")
     if isinstance(found, int) and found > FORMAT:  # also where it would parse: its meaning may have changed
         raise RecordInvalid(
             f"{path}: record format {found}; this version reads up to {FORMAT}",

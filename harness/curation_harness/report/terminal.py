@@ -94,6 +94,10 @@ class Layout:
         )
         return self.width - taken - BETWEEN - 1
 
+    def fits(self, columns: Mapping[str, Sequence[Text]]) -> bool:
+        """Whether these columns are a table that the console has room for."""
+        return self.room(columns) >= -BETWEEN
+
 
 def _header(summary: Summary, layout: Layout) -> RenderableType:
     lines = [
@@ -169,12 +173,26 @@ def _columns(summary: Summary, layout: Layout) -> dict[str, list[Text]]:
 
 
 def _by_benchmark(summary: Summary, layout: Layout, benchmarks: Mapping[str, Sequence[Text]]) -> Table:
-    table = layout.table("#", *benchmarks)
+    """As much as the window has room for: without the errors if need be, then with fewer benchmarks."""
+    columns = {"#": [_number(line, layout) for line in summary.attempts], **_without_common(benchmarks)}
+    if not layout.fits(columns):
+        bare = {name: [layout.text(_mean(line, name)) for line in summary.attempts] for name in benchmarks}
+        columns = {"#": columns["#"], **_without_common(bare)}
+    while len(columns) > 2 and not layout.fits(columns):
+        columns.popitem()
+    table = layout.table(*columns)
     for place, line in enumerate(summary.attempts):
         if line.public:
-            cells = [column[place] for column in benchmarks.values()]
-            table.add_row(_number(line, layout), *cells, style="bold" if line.best else None)
+            cells = [column[place] for column in columns.values()]
+            table.add_row(*cells, style="bold" if line.best else None)
     return table
+
+
+def _without_common(benchmarks: Mapping[str, Sequence[Text]]) -> dict[str, Sequence[Text]]:
+    """Names without what all begin with: ``tiny/digits`` and ``tiny/words`` are ``digits`` and ``words``."""
+    heads = {name.rpartition("/")[0] for name in benchmarks}
+    cut = len(next(iter(heads))) + 1 if len(heads) == 1 and heads != {""} else 0
+    return {name[cut:]: cells for name, cells in benchmarks.items()}
 
 
 def _attempt_lines(summary: Summary, layout: Layout) -> Iterator[Text]:
@@ -208,6 +226,11 @@ def _public(line: AttemptLine) -> str:
 def _benchmark(line: AttemptLine, name: str) -> str:
     score = line.public.by_benchmark.get(name) if line.public else None
     return wording.score(score.mean, score.stderr) if score else "-"
+
+
+def _mean(line: AttemptLine, name: str) -> str:
+    score = line.public.by_benchmark.get(name) if line.public else None
+    return f"{score.mean:.3f}" if score else "-"
 
 
 def _note(line: AttemptLine) -> str:

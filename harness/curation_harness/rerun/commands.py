@@ -83,7 +83,16 @@ def again_live(
 
 
 def against(record: RunRecord, other: RunRecord, epsilon: float) -> Rerun:
-    """Compare a run with one that was launched from its spec, and write the verdict beside the first."""
+    """Compare a run with one that was launched from its spec, and write the verdict beside the first.
+
+    Raises:
+        OptionInvalid: it is one and the same run, or the other has another spec, or has not ended.
+    """
+    if other.spec.run_id == record.spec.run_id:
+        raise OptionInvalid(
+            f"{other.folder} is run {record.spec.run_id} itself: it would be equal whatever it is",
+            hint="`harness rerun RUN --live` launches the run to compare with.",
+        )
     live.require_same_spec(record.spec, other.spec)
     made = live.compare(record, other, epsilon)
     with record.lock():

@@ -152,6 +152,8 @@ def _predictions(record: RunRecord, here: Here) -> Check:
     headline: Headline | None = record.headline()
     if headline is not None:
         folders += [items_folder(record, headline.attempt, k) for k in range(1, len(headline.seeds) + 1)]
+    if not folders:
+        return holds("item results", "0 halves: nothing was scored")
     if here.task is None or here.assets is None:
         return not_checked("item results", here.why)
     count = 0
@@ -185,6 +187,8 @@ def ended_rightly(record: RunRecord, events: Walk) -> None:
         unfit("headline.json", "events.jsonl says that the run ended without one")
     if headline is not None and events.ended == "scored" and headline.attempt != events.headline:
         unfit("headline.json", f"it is of attempt {headline.attempt}; events.jsonl says {events.headline}")
+    if events.ended == "scored" and len(events.seeds) != len(record.spec.seeds.headline):
+        unfit("events.jsonl", f"{len(events.seeds)} seeds of the headline were trained, by the events")
     for k, seed in events.seeds.items():
         if k > len(record.spec.seeds.headline) or record.spec.seeds.headline[k - 1] != seed:
             unfit("events.jsonl", f"seed {seed} of the headline is not the one of run.json")

@@ -63,7 +63,8 @@ class LocalSession(EngineSession):
     """A run's workers: as many for each role as jobs of it are under way at once, each on a slot of its own.
 
     Roles whose ``WorkerSpec`` is the same share workers. A worker stays for the next job if that comes to a slot with
-    the same environment, so that models are loaded once. Calls from several threads are done side by side.
+    the same environment, so that models are loaded once. A job alone that comes to another slot takes its worker
+    along; of jobs side by side each slot keeps its own. Calls from several threads are done side by side.
     """
 
     def __init__(self, queue: SlotQueue, log: Path, limits: WorkerLimits, on_event: OnEvent) -> None:
@@ -167,12 +168,14 @@ class LocalSession(EngineSession):
         return worker
 
     def _taken_idle(self, key: str, environment: Mapping[str, str]) -> _Worker | None:
-        """An idle worker of that kind, from now on busy: of that environment if there is one."""
+        """An idle worker of that kind, from now on busy: of that environment if there is one; of another one only
+        where no other job is under way, which might come to that slot next."""
         with self._lock:
             resting = self._idle[key]
-            if not resting:
+            strange = resting[0] if resting and self._calls <= 1 else None
+            worker = next((one for one in resting if one.environment == environment), strange)
+            if worker is None:
                 return None
-            worker = next((one for one in resting if one.environment == environment), resting[0])
             resting.remove(worker)
             self._busy.append(worker)
             return worker
@@ -198,6 +201,8 @@ class LocalSession(EngineSession):
             while rested := self._taken_idle(key, {}):
                 rested.process.close()
                 self._drop(rested, "the run is over")
+        for left in list(self._busy):  # its job was done, and could not be told of
+            self._drop(left, "the run is over")
 
 
 def full_disk(failure: WorkFailed, out: Path | None) -> WorkerDiskFull | None:

@@ -9,7 +9,7 @@ that ``html`` shows them at.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -25,6 +25,8 @@ SKY, YELLOW, BLACK, GREY, DARK = "#56B4E9", "#F0E442", "#000000", "#8C8C8C", "#1
 GRID = "#E6E6E6"
 WIDTH = 7.6
 """Inches."""
+LEGEND_SHORT = 17
+"""Characters of a label of which four fit side by side into a figure's width."""
 MANY = 20
 """Attempts above which single ones are no longer named in a figure."""
 
@@ -67,6 +69,12 @@ def name_of(text: str) -> str:
     """A name from a task, as short as a label has to be."""
     name = one_line(text, 24)
     return f" {name}" if name.startswith("_") else name or "(no name)"  # a legend leaves out "_x"
+
+
+def legend_columns(labels: Iterable[str]) -> int:
+    """How many labels a line of a legend has room for, over the whole width of a figure."""
+    longest = max(map(len, labels), default=0)
+    return 4 if longest <= LEGEND_SHORT else 3
 
 
 def whole_numbers(axes: Axes, count: int) -> None:

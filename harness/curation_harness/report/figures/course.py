@@ -25,6 +25,7 @@ from curation_harness.report.figures.canvas import (
     RED,
     SKY,
     drawing,
+    legend_columns,
     name_of,
     svg,
     whole_numbers,
@@ -201,7 +202,7 @@ def ribbon(run: RunDiagnosis) -> str | None:
         step = 1 if len(numbers) <= MANY else 5
         axes.set_xticks(numbers[::step], ["pool", *(str(n) for n in numbers[1:])][::step])
         axes.set(xlim=(0, numbers[-1]), ylim=(0, 1), xlabel="attempt", ylabel="share of rows")
-        figure.legend(loc="outside upper left", ncols=4)
+        figure.legend(loc="outside upper left", ncols=legend_columns(labels))
         return svg(figure)
 
 

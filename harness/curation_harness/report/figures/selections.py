@@ -19,6 +19,7 @@ from curation_harness.report.figures.canvas import (
     SKY,
     YELLOW,
     drawing,
+    legend_columns,
     name_of,
     svg,
     whole_numbers,
@@ -54,7 +55,7 @@ def source_mix(pool: Mapping[str, int], mixes: Mapping[int, Mapping[str, int]]) 
         axes.set(xlim=(0, 1), ylim=(places[-1] - 0.6, 0.15), xlabel="share of rows", ylabel="attempt")
         axes.spines["left"].set_visible(False)
         axes.tick_params(left=False)
-        figure.legend(loc="outside upper left", ncols=4)
+        figure.legend(loc="outside upper left", ncols=legend_columns(map(name_of, named_sources(pool))))
         return svg(figure)
 
 

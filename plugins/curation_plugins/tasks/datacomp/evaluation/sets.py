@@ -141,7 +141,7 @@ def mean_name(benchmarks: Collection[str]) -> str:
         return "mean over DataComp's 38"
     if chosen < whole:
         return f"mean over {len(chosen)} of DataComp's 38 (partial)"
-    return f"mean over {len(chosen)} sets"
+    return f"mean over {len(chosen)} set{'s' if len(chosen) > 1 else ''}"
 
 
 _AVERAGES: Final = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -38,8 +39,11 @@ class Evaluation(Frozen):
         """These settings for a task with these benchmarks.
 
         Raises:
-            ConfigInvalid: a name is unknown, a set has no metric, or nothing would be public.
+            ConfigInvalid: a name is unknown or comes twice, a set has no metric, or nothing would be public.
         """
+        twice = [key for key, count in Counter((*benchmarks, *self.extra)).items() if count > 1]
+        if twice:
+            raise ConfigInvalid(f"benchmarks: {twice[0]} is named twice", hint="Name each set once.")
         for key in benchmarks:
             if look_up(key).metric is None:
                 raise ConfigInvalid(
