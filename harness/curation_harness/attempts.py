@@ -61,7 +61,7 @@ class AttemptRunner:
             return
         record = self.record
         if deaths(record, n) >= DEATHS:
-            self._failed(n, WorkAbandoned(f"the harness died {DEATHS} times during attempt {n}"))
+            self._failed(n, WorkAbandoned(f"attempt {n} ended the harness {DEATHS} times: it died, or the disk was full"))
             return
         record.events.append("attempt-started", n=n)
         self.state(n, "training")
@@ -176,16 +176,16 @@ class RecordedAttempts:
 
 
 def deaths(record: RunRecord, n: int) -> int:
-    """How often the process of the harness has died during attempt ``n``: it was begun, and the next thing that
-    happened in order was that another process went on."""
+    """How often attempt ``n`` has ended the process of the harness: it was begun, and then another process went on
+    without anybody's wish, or there was no room on the disk for it."""
     died, begun = 0, False
     for event in record.events.of("attempt-started", "interrupted", "worker", "resumed"):
         if event.kind == "attempt-started":
             begun = event.data["n"] == n
-        elif event.kind == "resumed":
+        elif event.kind == "resumed" or (event.kind == "worker" and event.data["what"] == "disk-full"):
             died += begun
             begun = False
-        elif event.kind == "interrupted" or event.data["what"] == "disk-full":
+        elif event.kind == "interrupted":
             begun = False
     return died
 

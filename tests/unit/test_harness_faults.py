@@ -262,6 +262,25 @@ def test_a_trainer_that_fills_the_disk_leaves_its_attempt_to_be_done_later(
         assert (ledger(loop.record).iterations, ledger(loop.record).refunded) == (1, 0)
 
 
+def test_rows_that_fill_the_disk_again_and_again_are_given_up(
+    open_loop, small_disk: Path, agent_folder: Path, registry, cache: Path
+) -> None:
+    """Attack: rows whose training needs more room than any resume finds, to be trained for nothing for ever."""
+    from conftest import probe_record
+
+    record = probe_record(small_disk / "runs", cache, registry, ("recipe.fault=needs-room", "budgets.iterations=1"))
+    (small_disk / "ballast").write_bytes(bytes(12 * 2**20))
+    with pytest.raises(WorkerDiskFull), open_loop(record=record) as loop:
+        Agent(loop, agent_folder).tried(range(40))
+    for _ in range(attempts.DEATHS - 1):
+        with pytest.raises(WorkerDiskFull), open_loop(record=RunRecord.open_run(record.folder)) as loop:
+            accept_again(loop)
+    with open_loop(record=RunRecord.open_run(record.folder)) as loop:
+        accept_again(loop)
+        (event,) = loop.record.events.of("attempt-failed")
+        assert event.data == {"n": 1, "failure": "WorkAbandoned", "refunded": True}
+
+
 def test_a_submission_that_does_not_fit_on_the_disk_leaves_nothing_and_can_be_sent_again(
     open_loop, small_disk: Path, agent_folder: Path, registry, cache: Path
 ) -> None:
