@@ -61,7 +61,9 @@ class AttemptRunner:
             return
         record = self.record
         if deaths(record, n) >= DEATHS:
-            self._failed(n, WorkAbandoned(f"attempt {n} ended the harness {DEATHS} times: it died, or the disk was full"))
+            self._failed(
+                n, WorkAbandoned(f"attempt {n} ended the harness {DEATHS} times: it died, or the disk was full")
+            )
             return
         record.events.append("attempt-started", n=n)
         self.state(n, "training")
