@@ -26,6 +26,7 @@ from curation_sandbox.errors import CurationError, EngineTooOld, EngineUnavailab
 from curation_sandbox.host_checks import host_properties
 from curation_sandbox.judging import Property, checked, judge
 from curation_sandbox.spec import POOL, SOCKETS, ContainerSpec, Limits, Mount
+from curation_sandbox.unix_server import require_short
 from curation_sandbox.volumes import Volume
 
 SCRIPT: Final = Path(str(resources.files("curation_sandbox"))) / "incontainer" / "look_around.py"
@@ -73,21 +74,21 @@ def sandbox_properties(engine: Engine, image: str, runtime: str | None = None) -
         CurationError: the container cannot be run at all, or the image has no ``python3``.
     """
     with ExitStack() as stack:
-        run = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="curation-check-")))
+        run = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="curation-")))
         owners.mark(run)  # so that what a killed check leaves is found
-        for name in ("pool", "sockets"):
+        for name in ("pool", "s"):  # the socket's path is no longer than a run's, since Linux bounds it
             (run / name).mkdir()
             (run / name).chmod(0o777)  # so that nothing but its mount keeps the container from writing
         for name, size in (("workspace", _LIMITS.workspace_size), ("home", _LIMITS.home_size)):
             stack.enter_context(Volume(run / f"{name}.img", run / name, size))
-        host = stack.enter_context(_Host(run / "sockets" / SOCKET))
+        host = stack.enter_context(_Host(run / "s" / SOCKET))
         spec = ContainerSpec(
             run_id="conformance",
             image=image,
             command=("python3", _TARGET, *host.arguments()),
             limits=_LIMITS,
             mounts=(Mount(source=run / "pool", target=POOL), Mount(source=SCRIPT, target=_TARGET)),
-            sockets=run / "sockets",
+            sockets=run / "s",
             workspace=run / "workspace",
             home=run / "home",
             runtime=runtime,
@@ -138,6 +139,7 @@ class _Host:
 
     def __enter__(self) -> _Host:
         with ExitStack() as stack:
+            require_short(self._place)
             self._own = stack.enter_context(socket.socket(socket.AF_UNIX))
             self._own.bind(str(self._place))
             self._place.chmod(0o666)

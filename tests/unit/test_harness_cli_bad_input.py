@@ -15,7 +15,7 @@ import made_records as made
 from cli_bench import CONTROL, Cli, FakeEngine, Told, fake_engine, make_cli, sandbox_holds
 from curation_harness import sandbox_check
 from curation_harness.record.models import FORMAT
-from curation_harness.record.sealing import seal
+from curation_harness.record.sealing import note_beside, seal
 from curation_plugins import assets as task_assets
 from curation_plugins.registry import Registry
 from curation_sandbox import engine as engines
@@ -387,6 +387,7 @@ def test_a_record_of_a_newer_version(cli: Cli) -> None:
 def test_a_run_that_has_ended_has_nothing_to_go_on_with(cli: Cli) -> None:
     record = made.made_run(cli.runs, run_id="over")
     seal(record)
+    note_beside(record)
     before = (record.folder / "events.jsonl").read_bytes()
     for command in ("resume", "finish"):
         says(cli(command, "over"), 47, "nothing to go on with")

@@ -492,7 +492,10 @@ def drip(made: socket.socket, piece: bytes) -> bytes:
     for _ in range(200):
         try:
             made.sendall(piece)
-            return made.recv(65536)
+            if said := made.recv(65536):
+                made.settimeout(5)
+                return said + read_all(made)  # its head and its body may come one after the other
+            return said
         except TimeoutError:
             continue
         except BrokenPipeError:
