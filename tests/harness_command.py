@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -30,6 +31,7 @@ class Harness:
     def __init__(self, folder: Path, cache: Path) -> None:
         self.runs = folder / "runs"
         self.folder = folder
+        self.started: list[subprocess.Popen[str]] = []
         self.environment = {**os.environ, "CURATION_RUNS": str(self.runs), "CURATION_CACHE": str(cache)}
 
     def command(self, *arguments: str) -> list[str]:
@@ -41,13 +43,22 @@ class Harness:
         )
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             self.command(*arguments),
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
+        self.started.append(process)
+        return process
+
+    def end_started(self) -> None:
+        """End what a failing test would leave running."""
+        for process in self.started:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                process.communicate(timeout=60)
 
     def program(self, body: str) -> list[str]:
         """Launch options for an agent that is this Python program."""

@@ -203,6 +203,7 @@ def unpack(archive: zipfile.ZipFile, source: Path, members: list[Member], folder
                     if left < 0:
                         raise _bad(source, f"{shown(member.path)} is longer than it says")
                     file.write(piece)
+        # what zipfile raises: damaged member, unknown method (NotImplementedError), password (RuntimeError)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
             raise _bad(source, f"{shown(member.path)} cannot be unpacked: {error}") from None
         if left:
@@ -235,6 +236,7 @@ def _opened(source: Path) -> Iterator[zipfile.ZipFile]:
         _check_table(source)
         with zipfile.ZipFile(source) as archive:
             yield archive
+    # all that zipfile raises for a damaged table, and for a version it does not know (NotImplementedError)
     except (zipfile.BadZipFile, struct.error, UnicodeDecodeError, NotImplementedError) as error:
         raise _bad(source, f"it is no exported record ({error})") from None
     except FileNotFoundError:

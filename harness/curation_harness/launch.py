@@ -252,7 +252,7 @@ def _sealed(record: RunRecord) -> Iterator[None]:
     """Seal the record when the work on it is over, however it ended."""
     try:
         yield
-    except BaseException:
+    except BaseException:  # Ctrl-C too: however the work ends, its record is sealed
         with suppress(CurationError, OSError), record.lock():  # what went wrong is told, not that this does, too
             seal(record)
         raise
@@ -298,7 +298,7 @@ def _withdrawn_unless_begun(record: RunRecord) -> Iterator[None]:
     """A new run whose agent could not even be started leaves no folder: there is nothing to resume or finish."""
     try:
         yield
-    except BaseException:
+    except BaseException:  # Ctrl-C too: a run whose agent never started is none
         if not record.events.of("agent-started"):
             shutil.rmtree(record.folder, ignore_errors=True)
         raise

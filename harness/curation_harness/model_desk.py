@@ -94,7 +94,7 @@ class ModelDesk:
             return
         try:
             self._record.events.append("model-asked", id=ask.id, model=ask.model, tokens=len(ask.body) // 4)
-        except BaseException:  # it is not sent
+        except BaseException:  # cancelled too: what could not be put on the ledger is not sent, and holds no place
             with self._lock:
                 self._open -= 1
             raise

@@ -90,7 +90,6 @@ def test_the_engine_is_restarted_in_the_middle_of_a_run(
 ) -> None:
     """Ended in order it takes its containers along; killed it leaves them at work until it is there again."""
     harness = Watched(tmp_path, cache)
-    harness.started = []
     harness.environment["DOCKER_HOST"] = private_engine.host
     options = ("--iterations", "2", "--set", "headline.seeds=1", *harness.program(LOSES_ITS_CONTAINER))
     process = harness.start(*launch_options(*options))

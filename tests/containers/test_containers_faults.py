@@ -4,7 +4,6 @@ folder of its sockets is deleted. The run goes on, and the agent pays for none o
 from __future__ import annotations
 
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -45,14 +44,7 @@ scored(40)
 
 
 class Watched(Harness):
-    """Ends what a failing test would leave running."""
-
-    started: list[subprocess.Popen[str]]
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        process = super().start(*arguments)
-        self.started.append(process)
-        return process
+    """Looked at while its run goes on."""
 
     def events(self, kind: str) -> list[dict[str, object]]:
         return [event.data for event in self.record().events.of(kind)]
@@ -65,12 +57,8 @@ class Watched(Harness):
 @pytest.fixture
 def harness(tmp_path: Path, cache: Path) -> Iterator[Watched]:
     watched = Watched(tmp_path, cache)
-    watched.started = []
     yield watched
-    for process in watched.started:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-            process.communicate(timeout=60)
+    watched.end_started()
 
 
 @pytest.fixture

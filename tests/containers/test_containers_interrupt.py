@@ -38,26 +38,11 @@ def submit(rows):
 """
 
 
-class Watched(Harness):
-    """Ends what a failing test would leave running."""
-
-    started: list[subprocess.Popen[str]]
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        process = super().start(*arguments)
-        self.started.append(process)
-        return process
-
-
 @pytest.fixture
 def harness(tmp_path: Path, cache: Path) -> Iterator[Harness]:
-    watched = Watched(tmp_path, cache)
-    watched.started = []
-    yield watched
-    for process in watched.started:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-            process.communicate(timeout=60)
+    harness = Harness(tmp_path, cache)
+    yield harness
+    harness.end_started()
 
 
 @pytest.fixture

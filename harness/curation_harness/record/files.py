@@ -17,7 +17,7 @@ def write(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         scratch.rename(path)
-    except BaseException:  # a full disk: half a file would take the little room there is
+    except BaseException:  # Ctrl-C too, and a full disk: half a file would take the little room there is
         scratch.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)

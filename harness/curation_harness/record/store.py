@@ -280,7 +280,7 @@ class RunRecord:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, place)
             yield scratch
-        except BaseException:
+        except BaseException:  # Ctrl-C and a full disk too: nothing half-made stays
             shutil.rmtree(scratch, ignore_errors=True)
             raise
 

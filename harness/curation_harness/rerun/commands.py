@@ -37,7 +37,7 @@ def again_by_submissions(
             with engine.open(run_id=record.spec.run_id, log=log, config=task.config) as session:
                 trials = TrialRunner(task, assets, session)
                 made = SubmissionRerunner(record, trials, epsilon, watcher.progress, folder).run()
-        except BaseException:
+        except BaseException:  # Ctrl-C too: a rerun without a verdict leaves no folder
             numbers.withdraw(folder)
             raise
         note_beside(record)
