@@ -141,10 +141,9 @@ def _named_record(runs: Path, name: str) -> Path:
 
 
 def _require_detached(folder: Path) -> None:
-    attached = [point.target for point in mounts.mounted() if point.target.is_relative_to(folder.resolve())]
-    if attached:
+    if attached := mounts.below(folder):
         raise ContainerFailed(
-            f"{attached[0]} is still attached", hint="`harness clean` detaches what no live run uses."
+            f"{attached[0].target} is still attached", hint="`harness clean` detaches what no live run uses."
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +44,7 @@ from curation_plugins.engines.local import FULL_BYTES
 from curation_plugins.errors import WorkerDiskFull, WorkFailed
 from curation_plugins.registry import Registry
 from curation_sandbox import engine as engines
-from curation_sandbox.errors import CurationError, DiskFull, EngineUnavailable
+from curation_sandbox.errors import DiskFull, EngineUnavailable
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,6 @@ def _drive(
     )
     with ExitStack() as stack:
         stack.enter_context(_full_disk_named(record))
-        stack.enter_context(_sealed(record))
         if resumed:
             remove_leftovers(cache)
         seen = len(record.events.all())
@@ -245,19 +244,6 @@ def _write_up(record: RunRecord, task: Task, assets: Path, registry: Registry, w
     report = write_report(record, task, assets)
     note_beside(record, TRAJECTORY, report.name)
     return report
-
-
-@contextmanager
-def _sealed(record: RunRecord) -> Iterator[None]:
-    """Seal the record when the work on it is over, however it ended."""
-    try:
-        yield
-    except BaseException:  # Ctrl-C too: however the work ends, its record is sealed
-        with suppress(CurationError, OSError), record.lock():  # what went wrong is told, not that this does, too
-            seal(record)
-        raise
-    with suppress(RunBusy), record.lock():  # whoever has taken the run up in between seals it
-        seal(record)
 
 
 def _write_trajectory(record: RunRecord, registry: Registry, watcher: Watcher) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 
 from pydantic import JsonValue
 
@@ -23,7 +24,7 @@ from curation_harness.headline import HeadlineRunner
 from curation_harness.intake import Intake
 from curation_harness.methods_desk import MethodsDesk
 from curation_harness.record.models import Headline, RunStatus
-from curation_harness.record.sealing import unseal
+from curation_harness.record.sealing import seal, unseal
 from curation_harness.record.state import ledger
 from curation_harness.record.store import RunRecord
 from curation_harness.recorded import agent_is_through
@@ -41,6 +42,7 @@ from curation_harness.work import HostWork
 from curation_plugins.api import Engine, EngineSession, Scaffold, Task
 from curation_plugins.errors import WorkerDiskFull, WorkFailed
 from curation_plugins.selection import Selection
+from curation_sandbox.errors import CurationError
 from curation_sandbox.protocol import AttemptState
 
 POLL_SECONDS = 0.1
@@ -76,10 +78,12 @@ class RunLoop:
         self._done_at: float | None = None
         self._agent_over = False
         self._told_interruption = False
+        self._outlived = False
 
     def __enter__(self) -> RunLoop:
         with ExitStack() as stack:
             stack.enter_context(self.record.lock())
+            stack.push(self._seal)
             unseal(self.record)
             self.record.settle_format()
             self.record.events.drop_torn_tail()
@@ -94,8 +98,10 @@ class RunLoop:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        self._stack.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
 
     # -- the phases ----------------------------------------------------------------------------------
 
@@ -298,7 +304,23 @@ class RunLoop:
             self.record.events.append("interrupted")
 
     def _close_work(self) -> None:
-        if self._stop.is_set():
-            self.work.abandon(STOP_SECONDS)
-        else:
-            self.work.finish()
+        try:
+            if self._stop.is_set():
+                self.work.abandon(STOP_SECONDS)
+            else:
+                self.work.finish()
+        finally:
+            self._outlived = self.work.alive
+
+    def _seal(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Seal the record when the work on it is over, however it ended. Work that could not be ended may yet write:
+        its record stays unsealed, as after a kill."""
+        if self._outlived:
+            return
+        try:
+            seal(self.record)
+        except (CurationError, OSError):
+            if error is None:  # what went wrong before is told, not that this does, too
+                raise

@@ -48,6 +48,11 @@ class HostWork:
         with self._lock:
             return self._pending > 0
 
+    @property
+    def alive(self) -> bool:
+        """Whether the thread may yet do something; after ``abandon`` only a work that does not end keeps it."""
+        return self._thread.is_alive()
+
     def raise_if_crashed(self) -> None:
         """Re-raise what went wrong in the thread: a bug or a full disk must end the run, not hang it."""
         if self._crash is not None:

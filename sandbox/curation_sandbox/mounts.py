@@ -48,6 +48,12 @@ def at(target: Path) -> MountPoint | None:
     return found[-1] if found else None
 
 
+def below(folder: Path) -> list[MountPoint]:
+    """The mounts in a folder, oldest first."""
+    place = folder.resolve()
+    return [point for point in mounted() if point.target.is_relative_to(place)]
+
+
 def can_mount() -> bool:
     """Whether this process may mount: root, with the commands, and not itself in a bare container."""
     if os.geteuid() != 0 or shutil.which("mount") is None or shutil.which("umount") is None:

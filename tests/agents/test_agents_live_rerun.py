@@ -8,7 +8,7 @@ from agent_bench import CODEX, agent_run, submit
 from scripted_model import ScriptedModel
 from scripted_moves import Say
 
-from curation_harness.errors import RerunDiffers
+from curation_harness.errors import OptionInvalid, RerunDiffers
 
 
 def test_new_traffic_is_compared_stage_by_stage(tmp_path, cache, engine):
@@ -34,4 +34,5 @@ def test_new_traffic_is_compared_stage_by_stage(tmp_path, cache, engine):
     again = harness.run("rerun", "r", "--live", "--against", "r-live-1", "--json")
     assert json.loads(again.stdout)["stages"] == made["stages"]
     itself = harness.run("rerun", "r-live-1", "--live", "--against", "r-live-1", "--json")
-    assert json.loads(itself.stdout)["verdict"] == "equal"
+    assert itself.returncode == OptionInvalid.exit_code
+    assert "it would be equal whatever it is" in itself.stderr

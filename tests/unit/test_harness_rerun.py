@@ -15,6 +15,7 @@ from curation_harness.record.store import RunRecord
 from curation_harness.rerun import causes, commands, live, numbers
 from curation_harness.rerun.stages import NOT_REPEATABLE, Rerun, Stage
 from curation_harness.watcher import Watcher
+from curation_sandbox import mounts
 from made_records import DIGEST, HARDWARE, made_run, made_spec, write_attempt, write_refusal, write_score
 
 EPSILON = 0.005
@@ -239,8 +240,30 @@ def test_a_run_of_another_spec_is_refused_by_name(what):
 
 def test_reruns_of_all_kinds_are_numbered_together(then):
     first = numbers.new_folder(then, "replay")
+    first.with_suffix(".json").write_text("{}")
     second = numbers.new_folder(then, "live")
     second.with_suffix(".json").write_text("{}")
     numbers.withdraw(second)
     third = numbers.new_folder(then, "submissions")
     assert [folder.name for folder in (first, second, third)] == ["001-replay", "002-live", "003-submissions"]
+
+
+def test_a_killed_rerun_s_folder_goes_with_the_next_one(then):
+    killed, ended = numbers.new_folder(then, "replay"), then.folder / "reruns/002-submissions"
+    (killed / "r/volumes/workspace").mkdir(parents=True)
+    ended.mkdir()
+    ended.with_suffix(".json").write_text("{}")
+    following = numbers.new_folder(then, "submissions")
+    assert not killed.exists()
+    assert ended.is_dir()
+    assert following.name == "001-submissions"
+
+
+def test_a_killed_rerun_s_folder_stays_while_it_is_mounted(then, monkeypatch):
+    killed = numbers.new_folder(then, "replay")
+    volume = killed / "r/volumes/workspace"
+    volume.mkdir(parents=True)
+    point = mounts.MountPoint(volume.resolve(), frozenset(), "ext4", "/dev/loop0")
+    monkeypatch.setattr(mounts, "mounted", lambda: iter([point]))
+    assert numbers.new_folder(then, "replay").name == "002-replay"
+    assert volume.is_dir()

@@ -8,14 +8,21 @@ from pathlib import Path
 from typing import Literal
 
 from curation_harness.record.store import RunRecord
+from curation_sandbox import mounts
 
 Kind = Literal["replay", "submissions", "live"]
 
 
 def new_folder(record: RunRecord, kind: Kind) -> Path:
-    """Make the folder of the next rerun; its verdict is written beside it, with the suffix ``.json``. No rerun has
-    its number, finished or killed: what a killed one left may still be mounted."""
+    """Make the folder of the next rerun; its verdict is written beside it, with the suffix ``.json``.
+
+    The caller holds the record's lock, so that a folder without a verdict is of a killed rerun: it goes, unless it is
+    still mounted.
+    """
     reruns = record.folder / "reruns"
+    for killed in reruns.glob("[0-9][0-9][0-9]-*/"):
+        if not killed.with_suffix(".json").exists() and not mounts.below(killed):
+            withdraw(killed)
     taken = {path.name[:3] for path in reruns.glob("[0-9][0-9][0-9]*")}
     number = next(number for number in count(1) if f"{number:03d}" not in taken)
     folder = reruns / f"{number:03d}-{kind}"
