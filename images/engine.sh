@@ -6,6 +6,7 @@
 # Only as root, and only on Debian or Ubuntu, is anything installed or started.
 set -euo pipefail
 
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 log=/var/log/curation-dockerd.log
 wait_seconds=${CURATION_ENGINE_WAIT:-60}
 
@@ -90,11 +91,13 @@ daemon_process() {
 }
 
 start_by_hand() {
-    local driver pid
+    local driver pid configuration=/etc/docker/daemon.json
+    # The machine's own configuration goes first. Ours bounds the build cache: by itself that grows with every build.
+    [ -e "$configuration" ] || configuration=$here/dockerd.json
     for driver in overlay2 vfs; do
         say "starting dockerd (storage: $driver, log: $log)"
         # Its own session: it must outlive this script and the terminal.
-        setsid dockerd --storage-driver="$driver" >>"$log" 2>&1 </dev/null &
+        setsid dockerd --config-file="$configuration" --storage-driver="$driver" >>"$log" 2>&1 </dev/null &
         pid=$!
         if wait_until_it_answers "$pid"; then return 0; fi
         if kill -0 "$pid" 2>/dev/null; then

@@ -20,8 +20,6 @@ from curation_sandbox import owners, reaper
 from curation_sandbox.engine import Engine
 from curation_sandbox.submit_server import SOCKET_NAME
 
-TEMPORARY: Final = "curation-*"
-"""Folders of ours among the temporary files; each says who made it (``owners.mark``)."""
 SOCKETS: Final = "s"
 """In one of them, those of a run. An older harness did not say who made it: then a socket tells, to which nobody
 listens."""
@@ -51,11 +49,12 @@ def find(engine: Engine | None, cache: Path, runs: Path | None = None) -> list[L
     """
     found = [Leftover(one.what, partial(reaper.remove, one, engine)) for one in reaper.leftovers(engine)]
     records = _half_records(runs) if runs is not None else ()
-    return [*found, *_temporary(Path(tempfile.gettempdir())), *_half_made_assets(cache), *records]
+    temporary = [one for place in (Path(tempfile.gettempdir()), cache) for one in _temporary(place)]
+    return [*found, *temporary, *_half_made_assets(cache), *records]
 
 
 def _temporary(place: Path) -> Iterator[Leftover]:
-    for folder in sorted(place.glob(TEMPORARY)):
+    for folder in sorted(place.glob(f"{owners.TEMPORARY}*")):
         if not folder.is_dir() or folder.is_symlink():
             continue
         owner = owners.of_folder(folder)

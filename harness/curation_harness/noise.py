@@ -15,7 +15,6 @@ import itertools
 import math
 import shutil
 import statistics
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from curation_harness.references import FIXED, ReferenceRunner, write_selection
 from curation_harness.trial import TrialRunner
 from curation_plugins.api import Progress
 from curation_plugins.jobs import ItemResult
+from curation_sandbox import owners
 
 Items = Mapping[Half, Sequence[ItemResult]]
 LEAST = 2
@@ -88,8 +88,7 @@ class NoiseRunner:
         def tell(what: str, done: float) -> None:
             self.progress(f"the model to evaluate again: {what}", done)
 
-        with tempfile.TemporaryDirectory(prefix="trained-", dir=place) as scratch:
-            folder = Path(scratch)
+        with owners.scratch(self.cache) as folder:
             trial = references.trials.run(write_selection(chosen, folder), seed, folder, tell, keep=folder / "model")
             if _digest(place) != trial.model_digest:  # training is not exactly repeatable here
                 for old in place.glob("evaluation-*"):

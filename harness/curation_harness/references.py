@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from curation_plugins import assets as task_assets
 from curation_plugins import selection as selections
 from curation_plugins.api import Progress, Task
 from curation_plugins.config import CANONICAL_NAMES
+from curation_sandbox import owners
 
 FIXED = "random-fixed"
 """One random selection under several training seeds: what the noise floor is made of."""
@@ -246,8 +246,8 @@ class ReferenceRunner:
         task, assets = self.trials.task, self.trials.assets
         seed = seeds.of_reference(name, k)
         chosen = self.selection(name, seed)
-        with tempfile.TemporaryDirectory(prefix="reference-", dir=self.cache) as scratch:
-            path = write_selection(chosen, Path(scratch)) if chosen is not None else None
+        with owners.scratch(self.cache) as scratch:
+            path = write_selection(chosen, scratch) if chosen is not None else None
             trial = self.trials.run(path, seed, place, tell)
         good = task.truth(assets)
         return ReferenceSeed(

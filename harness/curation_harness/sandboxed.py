@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
 
 from curation_harness import native_log
 from curation_harness.agent_container import Places, container_spec
@@ -21,9 +20,6 @@ from curation_sandbox.output_log import OutputLog
 from curation_sandbox.spec import ContainerSpec
 from curation_sandbox.submit_server import SOCKET_NAME
 from curation_sandbox.volumes import Volume
-
-_PREFIX: Final = "curation-"
-"""Of the folder of a run's sockets."""
 
 
 class AgentBox:
@@ -148,7 +144,7 @@ class AgentBox:
 
 def socket_like() -> Path:
     """A path as long as those of a run's sockets, to be tried before there is a run."""
-    return Path(tempfile.gettempdir()) / f"{_PREFIX}12345678" / "s" / SOCKET_NAME
+    return Path(tempfile.gettempdir()) / f"{owners.TEMPORARY}12345678" / "s" / SOCKET_NAME
 
 
 class SocketFolder:
@@ -161,7 +157,9 @@ class SocketFolder:
         self._closed: Path | None = None
 
     def __enter__(self) -> SocketFolder:
-        self._closed = Path(tempfile.mkdtemp(prefix=_PREFIX))  # mode 0700: other users of this machine stay out
+        self._closed = Path(
+            tempfile.mkdtemp(prefix=owners.TEMPORARY)
+        )  # mode 0700: other users of this machine stay out
         owners.mark(self._closed)
         self.path.mkdir(mode=0o755)
         self.files.mkdir(mode=0o755)

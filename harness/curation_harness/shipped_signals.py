@@ -6,8 +6,6 @@ stopped, and an agent that asks for one of these signals over the whole pool get
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from curation_plugins.errors import AssetsMissing
 from curation_plugins.hub.store import Store
 from curation_plugins.hub.wanted import Want
 from curation_plugins.jobs import SignalJob
+from curation_sandbox import owners
 
 
 @dataclass(frozen=True)
@@ -91,14 +90,12 @@ class SignalMaker:
 
     def _publish(self, found: Mapping[str, Shelf], rows: tuple[int, ...]) -> None:
         """Write all files beside the pool and swap them in; the manifest follows."""
-        scratch = Path(tempfile.mkdtemp(prefix=".signals-", dir=self.assets.parent))
-        try:
-            scratch.chmod(0o755)
+        with owners.scratch(self.cache) as scratch:
+            made = scratch / "signals"
+            made.mkdir(mode=0o755)
             values = {name: _values(shelf, rows) for name, shelf in found.items()}
-            self.task.write_signals(self.assets, values, scratch)
-            task_assets.replace_signals(self.assets, scratch)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            self.task.write_signals(self.assets, values, made)
+            task_assets.replace_signals(self.assets, made)
 
 
 def _values(shelf: Shelf, rows: tuple[int, ...]) -> Iterator[Value]:

@@ -11,13 +11,12 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from curation_sandbox import apt_sources
+from curation_sandbox import apt_sources, owners
 from curation_sandbox.npm_settings import npm_configuration, npm_settings
 
 # Where packages come from, and no other setting: a target folder or prefix would change what the build does.
@@ -42,11 +41,11 @@ def build_arguments() -> Iterator[list[str]]:
     }
     # The names only: docker takes the values from our environment.
     proxies = [name for upper in _PROXIES for name in (upper, upper.lower()) if os.environ.get(name)]
-    with tempfile.TemporaryDirectory(prefix="curation-build-") as folder:  # mode 0700
+    with owners.scratch() as folder:  # mode 0700
         arguments = [f"--build-arg={name}" for name in proxies]
         for name, content in contents.items():
             if content:
-                path = Path(folder) / name
+                path = folder / name
                 path.write_bytes(content)
                 arguments.append(f"--secret=id={name},src={path}")
         yield arguments

@@ -11,7 +11,6 @@ import json
 import secrets
 import socket
 import struct
-import tempfile
 from contextlib import ExitStack, suppress
 from importlib import resources
 from pathlib import Path
@@ -74,8 +73,7 @@ def sandbox_properties(engine: Engine, image: str, runtime: str | None = None) -
         CurationError: the container cannot be run at all, or the image has no ``python3``.
     """
     with ExitStack() as stack:
-        run = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="curation-")))
-        owners.mark(run)  # so that what a killed check leaves is found
+        run = stack.enter_context(owners.scratch())
         for name in ("pool", "s"):  # the socket's path is no longer than a run's, since Linux bounds it
             (run / name).mkdir()
             (run / name).chmod(0o777)  # so that nothing but its mount keeps the container from writing

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-from curation_sandbox import __version__, bootstrap, image_files
+from curation_sandbox import __version__, bootstrap, image_files, owners
 from curation_sandbox.apt_sources import SUITE
 from curation_sandbox.build_log import DISK_HINT, BuildLog, OnLine
 from curation_sandbox.build_secrets import build_arguments
@@ -171,8 +171,8 @@ class Builder:
                 log.say(f"{tag} is here already")
                 return tag, layers[0]
         log.say(f"bootstrapping {tag} from Debian packages (no registry is asked; about a minute)")
-        with tempfile.TemporaryDirectory(prefix="curation-debian-") as folder:
-            archive = Path(folder) / "base.tar"
+        with owners.scratch() as folder:
+            archive = folder / "base.tar"
             digest = bootstrap.bootstrap(packages, archive, tag, log)
             with archive.open("rb") as file:
                 self._engine.load_image(file)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -12,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 OWNER_FILE: Final = "owner.json"
 """In a folder of ours: which process made it."""
+TEMPORARY: Final = "curation-"
+"""What the names of temporary folders of ours begin with."""
 
 
 class Owner(BaseModel):
@@ -81,6 +85,19 @@ def current() -> Owner:
 def mark(folder: Path) -> None:
     """Note in a folder that this process made it."""
     (folder / OWNER_FILE).write_text(current().model_dump_json())
+
+
+@contextmanager
+def scratch(place: Path | None = None) -> Iterator[Path]:
+    """A temporary folder, removed in the end; that of a killed process is known by its name and its mark.
+
+    Args:
+        place: where it lies; none: among the machine's temporary files.
+    """
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=place) as made:
+        folder = Path(made)
+        mark(folder)
+        yield folder
 
 
 def of_folder(folder: Path) -> Owner | None:

@@ -308,3 +308,21 @@ def test_what_a_killed_removal_of_assets_left_is_found(temporary: Path, tmp_path
     (one,) = leftovers.find(None, cache)
     one.remove()
     assert not (cache / "assets" / ".probe-abc-x1y2").exists()
+
+
+def test_what_a_killed_measurement_left_in_the_cache_is_found(temporary: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    code = (
+        "import os, pathlib, sys; from curation_sandbox import owners\n"
+        "with owners.scratch(pathlib.Path(sys.argv[1])) as folder:\n"
+        "    (folder / 'selection.jsonl').write_text('1'); print(folder, flush=True); os.kill(os.getpid(), 9)"
+    )
+    told = subprocess.run([sys.executable, "-c", code, str(cache)], stdout=subprocess.PIPE, text=True, check=False)
+    killed = Path(told.stdout.strip())
+    assert (killed / "selection.jsonl").exists()
+    with owners.scratch(cache) as alive:
+        (one,) = leftovers.find(None, cache)
+        one.remove()
+        assert alive.is_dir()
+    assert list(cache.iterdir()) == []

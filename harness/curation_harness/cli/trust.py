@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from curation_harness.cli.options import a_run, as_json, find_run, load_registry
 from curation_harness.errors import RecordInvalid
 from curation_harness.record import sealing
 from curation_harness.record.store import RunRecord
+from curation_sandbox import owners
 from curation_sandbox.spec import parse_size
 
 
@@ -113,8 +113,8 @@ def _record(run: str, run_dir: Path | None) -> Iterator[RunRecord]:
     """The record of a run, or the one in a file, for as long as it is looked at."""
     if Path(run).is_file():
         with (
-            tempfile.TemporaryDirectory(prefix="curation-verify-") as below,
-            archive.unpacked(Path(run), Path(below)) as record,
+            owners.scratch() as below,
+            archive.unpacked(Path(run), below) as record,
         ):
             yield record
     else:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,9 +57,8 @@ def read_parquet(path: Path, entries_max: int, problems: ProblemList) -> Iterato
     Raises:
         ReaderFailed: the child could not be started, lacks pyarrow, or found no room on the disk: ours.
     """
-    with tempfile.TemporaryDirectory(prefix="curation-uids-") as scratch:
-        owners.mark(Path(scratch))
-        out = Path(scratch) / "entries"
+    with owners.scratch() as scratch:
+        out = scratch / "entries"
         found = _child(path, out, entries_max, problems)
         if found is None:
             yield iter(())

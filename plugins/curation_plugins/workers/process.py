@@ -92,7 +92,7 @@ class WorkerProcess:
         self._log = log
         self._jobs = 0
         self._lines = answers.LineBuffer()
-        self._scratch = Path(tempfile.mkdtemp(prefix="curation-worker-"))
+        self._scratch = Path(tempfile.mkdtemp(prefix=f"{owners.TEMPORARY}worker-"))
         owners.mark(self._scratch)  # for `harness clean`, where nobody was left to remove it
         self.busy = False
         token = secrets.token_hex(8)
