@@ -19,7 +19,7 @@ from curation_harness.plan import LaunchOptions, Plan
 from curation_harness.prerequisites import find_image, model_line
 from curation_harness.record.measures import Noise
 from curation_harness.record.models import ImageUsed, ReferenceTable, RunStatus
-from curation_harness.record.sealing import note_beside, root, seal
+from curation_harness.record.sealing import note_beside_unless_busy, root, seal
 from curation_harness.record.state import iterations_left, status
 from curation_harness.record.store import RunRecord
 from curation_harness.recorded import (
@@ -242,7 +242,7 @@ def _write_up(record: RunRecord, task: Task, assets: Path, registry: Registry, w
     from curation_harness.report.html import write_report  # matplotlib takes longer to load than a container to start
 
     report = write_report(record, task, assets)
-    note_beside(record, TRAJECTORY, report.name)
+    note_beside_unless_busy(record, TRAJECTORY, report.name)
     return report
 
 

@@ -18,7 +18,7 @@ PACKAGES: Final = ("sandbox/curation_sandbox", "plugins/curation_plugins", "harn
 DOCUMENT: Final = ROOT / "docs" / "parsers.md"
 
 PARSE: Final = re.compile(
-    r"(^|\.)(json\.loads?|yaml\.(safe_load|load|parse|compose)(_all)?|(np|numpy)\.(load|fromfile)|npy\.read_\w+"
+    r"(^|\.)(json\.loads?|yaml\.(safe_load|load|parse|compose)(_all)?|(np|numpy)\.(load|fromfile)|struct\.(iter_)?unpack\w*|npy\.read_\w+"
     r"|torch\.load|(zlib|gzip|bz2|lzma)\.(decompress\w*|open)|zstandard\.ZstdDecompressor|tarfile\.open|zipfile\.ZipFile"
     r"|parquet\.(read_\w+|ParquetFile)|Image\.open|ast\.parse|pydantic_core\.from_json|tomllib\.loads?"
     r"|model_validate_json|validate_json|raw_decode|_JSON\.decode|csv\.(reader|DictReader)|ElementTree\.\w+)$"
@@ -46,10 +46,17 @@ def trees() -> dict[str, ast.Module]:
 
 
 def named(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Dotted names that are used, with their lines."""
+    """Dotted names that are used, with their lines; a name that is imported from a module counts as used."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
             yield node.lineno, ast.unparse(node)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def test_a_name_that_is_imported_counts() -> None:
+    names = {name for _, name in named(ast.parse("from json import dumps, loads\nimport numpy as np\nnp.load(1)"))}
+    assert {name for name in names if PARSE.search(name)} == {"json.loads", "np.load"}
 
 
 @functools.cache

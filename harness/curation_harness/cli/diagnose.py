@@ -18,7 +18,7 @@ from curation_harness.diagnostics.labels import label
 from curation_harness.diagnostics.tries import read_run
 from curation_harness.errors import OptionInvalid
 from curation_harness.record import files
-from curation_harness.record.sealing import note_beside
+from curation_harness.record.sealing import note_beside_unless_busy
 from curation_harness.record.store import RunRecord
 from curation_harness.report.agreement_view import AgreementView
 from curation_harness.report.diagnosis import PAGE, render
@@ -66,8 +66,8 @@ def diagnose_runs(
     if html:
         page = out or (records[0].folder if len(records) == 1 else runs_folder(run_dir)) / PAGE
         files.write(page, render(found).encode())
-        if len(records) == 1 and page.parent == records[0].folder and not records[0].held():
-            note_beside(records[0], page.name)
+        if len(records) == 1 and page.parent == records[0].folder:
+            note_beside_unless_busy(records[0], page.name)
         click.echo(page)
     else:
         _show(found, as_json)

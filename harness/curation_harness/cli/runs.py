@@ -18,7 +18,7 @@ from curation_harness.cli.options import (
     run_dir,
 )
 from curation_harness.cli.outcome import tell_outcome
-from curation_harness.record.sealing import note_beside
+from curation_harness.record.sealing import note_beside_unless_busy
 from curation_harness.report.html import write_report
 from curation_plugins import assets as task_assets
 
@@ -36,8 +36,7 @@ def report(run: str, run_dir: Path | None) -> None:
         folder = task_assets.folder(places.cache(), task)
         assets = folder if folder.is_dir() else None
     path = write_report(record, task, assets)
-    if not record.held():  # the process that works on the run lists it in the end
-        note_beside(record, path.name)
+    note_beside_unless_busy(record, path.name)
     click.echo(path)
 
 

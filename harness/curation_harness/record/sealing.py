@@ -7,10 +7,11 @@ is made of a record later (report, trajectory, reruns) stands in a list of its o
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from curation_harness.errors import RecordInvalid
+from curation_harness.errors import RecordInvalid, RunBusy
 from curation_harness.record import files, listing
 from curation_harness.record.layout import BESIDE, MANIFEST, shown, walk
 from curation_harness.record.store import RunRecord
@@ -47,13 +48,19 @@ def root(folder: Path) -> str | None:
 
 def note_beside(record: RunRecord, *rewritten: str) -> None:
     """List what was made beside a sealed record. Files that are listed already keep their digests, but for those that
-    were ``rewritten``."""
+    were ``rewritten``. The caller holds the record's lock."""
     place = record.folder / BESIDE
     known = listing.parse(place) if place.exists() else {}
     for path in _standing(record.folder, "beside", strict=False):
         if path not in known or path in rewritten:
             known[path] = listing.digest_of(record.folder / path)
     files.write(place, listing.render(known))
+
+
+def note_beside_unless_busy(record: RunRecord, *rewritten: str) -> None:
+    """Likewise, without the lock. While another process works on the run nothing is listed: it does so in the end."""
+    with suppress(RunBusy), record.lock():
+        note_beside(record, *rewritten)
 
 
 def check_sealed(folder: Path) -> tuple[int, int]:
