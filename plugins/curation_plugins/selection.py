@@ -155,7 +155,7 @@ def read_canonical(path: Path) -> Selection:
     """
     with path.open("rb") as file:
         if file.read(len(_MAGIC)) == _MAGIC:
-            return _read_entries(file, path)
+            return _checked(_read_entries(file, path))
         file.seek(0)
         rows, weights = array("q"), array("d")
         try:
@@ -165,7 +165,23 @@ def read_canonical(path: Path) -> Selection:
                 weights.append(entry["weight"])
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise ValueError(f"line {len(rows) + 1}: {error}") from None
-    return Selection(rows, weights)
+    return _checked(Selection(rows, weights))
+
+
+def _checked(found: Selection) -> Selection:
+    """What reads a record indexes a pool by these rows."""
+    import numpy as np
+
+    rows, weights = np.frombuffer(found.rows, np.int64), np.frombuffer(found.weights, np.float64)
+    last = -1
+    for start in range(0, len(rows), _CHUNK):
+        part, shares = rows[start : start + _CHUNK], weights[start : start + _CHUNK]
+        if part[0] <= last or np.any(part[1:] <= part[:-1]):
+            raise ValueError("its rows do not ascend from 0, each once")
+        if not np.all(np.isfinite(shares) & (shares > 0)):
+            raise ValueError("its weights are not all positive numbers")
+        last = int(part[-1])
+    return found
 
 
 def _read_entries(file: BinaryIO, path: Path) -> Selection:

@@ -6,6 +6,7 @@ import json
 import math
 import random
 import string
+from array import array
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,26 @@ def test_canonical_form_reads_back(tmp_path: Path) -> None:
     frozen.write_bytes(chosen.canonical())
     assert read_canonical(frozen) == chosen
     assert read(tmp_path, chosen.canonical(), WEIGHTED) == chosen
+
+
+@pytest.mark.parametrize("kind", ["rows", "uids"])
+@pytest.mark.parametrize(
+    ("rows", "weights"),
+    [
+        ((-1, 3), (1, 1)),
+        ((-(2**63), 3), (1, 1)),
+        ((3, 2), (1, 1)),
+        ((2, 2), (1, 1)),
+        ((1, 2), (1, 0)),
+        ((1, 2), (1, float("nan"))),
+        ((1, 2), (float("inf"), 1)),
+    ],
+)
+def test_a_frozen_selection_that_nobody_froze_is_none(tmp_path, kind, rows, weights) -> None:
+    frozen = tmp_path / "frozen"
+    Selection(array("q", rows), array("d", weights), kind).write(frozen)
+    with pytest.raises(ValueError, match=r"its (rows|weights)"):
+        read_canonical(frozen)
 
 
 @pytest.mark.parametrize(
