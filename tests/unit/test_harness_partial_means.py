@@ -63,6 +63,19 @@ def test_runs_side_by_side_name_it_each(
     assert SENTENCE in text
 
 
+def test_a_list_of_runs_names_it_once(
+    record: RunRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cli = make_cli(tmp_path, monkeypatch, capfd)
+    RunRecord.create(cli.runs, made.made_spec("another", scoring=record.spec.scoring), None)
+    made.made_run(cli.runs, run_id="of-an-older-version", attempts=1)
+    text = " ".join(cli("runs").out.split())
+    assert text.count(SENTENCE) == text.count("public score is") == 1
+    by_run = {line["run"]: line.get("mean_of") for line in json.loads(cli("runs", "--json").out)}
+    assert by_run[record.spec.run_id] == {"public": SOME, "sealed": ALL}
+    assert not by_run["of-an-older-version"]
+
+
 def test_a_table_of_references_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

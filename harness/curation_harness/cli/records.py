@@ -17,6 +17,7 @@ from curation_harness.errors import RunUnknown
 from curation_harness.record.run_lines import lines
 from curation_harness.record.store import RunRecord
 from curation_harness.record.summary import summarize
+from curation_harness.report import wording
 from curation_harness.report.steps import StepsView
 from curation_harness.report.terminal import SummaryView
 from curation_harness.trajectory import building
@@ -32,19 +33,22 @@ def runs(run_dir: Path | None, as_json: bool) -> None:
         raise RunUnknown(
             f"{folder}: no such folder", hint="Without --run-dir, runs are looked for in their usual place."
         )
-    rows = [line.model_dump(exclude_unset=True) for line in lines(folder, places.cache()).values()]
+    found = list(lines(folder, places.cache()).values())
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        click.echo(json.dumps([line.model_dump(exclude_unset=True) for line in found], indent=1))
         return
-    if not rows:
+    if not found:
         click.echo(f"No runs in {folder}. `harness launch` makes one.")
         return
     table = Table(box=None, pad_edge=False)
     for column in ("run", "status", "task", "agent", "attempts", "public", "sealed"):
         table.add_column(column, no_wrap=column == "run")
-    for row in rows:
-        table.add_row(*(Text("" if value is None else str(value)) for value in row.values()))
+    for line in found:
+        values = (line.run, line.status, line.task, line.agent, line.attempts, line.best_public, line.sealed)
+        table.add_row(*(Text("" if value is None else str(value)) for value in values))
     stdout().print(table)
+    for task, told in sorted({(line.task, wording.means(line.mean_of)) for line in found if line.mean_of}):
+        stdout().print(Text(f"{task}: {told}"))
 
 
 @click.command()

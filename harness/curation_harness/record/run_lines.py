@@ -19,11 +19,14 @@ from curation_harness.record.entry import Entry
 from curation_harness.record.models import FORMAT
 from curation_harness.record.state import best, status
 from curation_harness.record.store import RunRecord, held, run_ids
+from curation_harness.record.sums import Half
 from curation_sandbox import __version__
 from curation_sandbox.errors import CurationError
 
 FOLDER: Final = "run-lines"
 """Of the cache."""
+_LINE: Final = 2
+"""Raised with every change of ``Line``: lines of before are made again."""
 _STAMPED: Final = ("run.json", "events.jsonl", "headline.json")
 _OF_ATTEMPT: Final = ("submission.json", "result.json")
 
@@ -39,6 +42,8 @@ class Line(Entry):
     attempts: int | None = None
     best_public: str | None = None
     sealed: str | None = None
+    mean_of: dict[Half, str] = {}
+    """Which mean a score is, by half; empty of a run that does not say."""
 
     @property
     def ended(self) -> bool:
@@ -102,7 +107,7 @@ def _made(folder: Path) -> Line:
     try:
         record = RunRecord.open_run(folder)
         winner = best(record.results())
-        headline = record.headline()
+        headline, scoring = record.headline(), record.spec.scoring
         return Line(
             run=record.spec.run_id,
             status=status(record),
@@ -111,6 +116,7 @@ def _made(folder: Path) -> Line:
             attempts=len(record.submissions()),
             best_public=f"{winner.public.mean:.4f}" if winner and winner.public else None,
             sealed=f"{headline.sealed.mean:.4f}" if headline else None,
+            mean_of=dict(scoring.mean_of) if scoring is not None else {},
         )
     except CurationError as error:  # one damaged record does not hide the others
         return Line(run=folder.name, status=f"unreadable: {error.message}")
@@ -127,7 +133,7 @@ def _now(folder: Path, line: Line) -> Line:
 
 
 def _version() -> str:
-    return f"{__version__} {FORMAT}"
+    return f"{__version__} {FORMAT} {_LINE}"
 
 
 def _read(place: Path) -> dict[str, _Kept]:
