@@ -16,7 +16,7 @@ from curation_harness.plan import LaunchOptions
 from curation_harness.record.models import ImageUsed, ReferenceTable
 from curation_harness.record.store import RunRecord
 from curation_harness.reproduction.runner import PolicyRunner
-from curation_harness.run import Parts, RunLoop
+from curation_harness.run.loop import Parts, RunLoop
 from curation_harness.watcher import Watcher
 from curation_plugins import assets as task_assets
 from curation_plugins import registry as registries

@@ -17,7 +17,7 @@ from typing import Final
 
 from filelock import FileLock, Timeout
 
-from curation_harness.checkpoints import NAME as MODEL
+from curation_harness.attempts.checkpoints import NAME as MODEL
 from curation_harness.errors import RecordInvalid, RunBusy, RunUnknown
 from curation_harness.record.run_lines import lines
 from curation_harness.record.store import LOCK, RunRecord

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from curation_harness import leftovers, machine, references, sandbox_check
 from curation_harness import plan as plans
+from curation_harness.agent.seat import Seat
+from curation_harness.attempts.trial import TrialRunner
 from curation_harness.changes import require_same
 from curation_harness.errors import OptionInvalid, RecordInvalid, RunBusy
-from curation_harness.interruption import interruptible
 from curation_harness.noise import NoiseRunner
 from curation_harness.plan import LaunchOptions, Plan
 from curation_harness.prerequisites import find_image, model_line
@@ -29,14 +30,13 @@ from curation_harness.recorded import (
     task_of,
     unconcluded,
 )
-from curation_harness.recovery import clear_scratch
 from curation_harness.references import ReferenceRunner
-from curation_harness.run import Parts, RunLoop
-from curation_harness.seat import Seat
+from curation_harness.run.interruption import interruptible
+from curation_harness.run.loop import Parts, RunLoop
+from curation_harness.run.recovery import clear_scratch
 from curation_harness.shipped_signals import Shipped, SignalMaker
 from curation_harness.trajectory.building import FILE as TRAJECTORY
 from curation_harness.trajectory.building import write as write_trajectory
-from curation_harness.trial import TrialRunner
 from curation_harness.watcher import Watcher
 from curation_plugins import assets as task_assets
 from curation_plugins.api import AgentLaunch, Task

@@ -11,11 +11,11 @@ from typing import Final
 
 import psutil
 
-from curation_harness.checkpoints import at_once
+from curation_harness.agent.box import socket_like
+from curation_harness.attempts.checkpoints import at_once
 from curation_harness.errors import OptionInvalid, RunFolderUnusable
 from curation_harness.plan import Plan
 from curation_harness.reproduction.runner import again_memory
-from curation_harness.sandboxed import socket_like
 from curation_plugins import assets as task_assets
 from curation_plugins.api import Needs, Task
 from curation_plugins.engines.slots import SLOTS_VARIABLE, discover

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from curation_harness import prices, prompt, provenance, providers, seeds
+from curation_harness.agent.seat import ModelLine, Seat
 from curation_harness.errors import OptionInvalid, RunExists, RunFolderUnusable
 from curation_harness.record.events import now
 from curation_harness.record.models import (
@@ -25,7 +26,6 @@ from curation_harness.record.models import (
     ScaffoldUsed,
 )
 from curation_harness.record.scheme import Scheme
-from curation_harness.seat import ModelLine, Seat
 from curation_plugins import assets as task_assets
 from curation_plugins import config
 from curation_plugins.api import (

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from curation_harness import providers
+from curation_harness.agent.seat import ModelLine
 from curation_harness.record.models import ImageUsed, ModelUsed
-from curation_harness.seat import ModelLine
 from curation_harness.watcher import Watcher
 from curation_plugins.api import Agent
 from curation_sandbox import engine as engines

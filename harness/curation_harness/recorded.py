@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from curation_harness.agent.seat import Seat
 from curation_harness.errors import HarnessError, OptionInvalid, RecordInvalid, RunBusy
 from curation_harness.plan import LaunchOptions, Plan, image_name
 from curation_harness.prerequisites import find_image, model_line
@@ -13,7 +14,6 @@ from curation_harness.record.sealing import root
 from curation_harness.record.state import status
 from curation_harness.record.store import RunRecord
 from curation_harness.record.upgrades import SEALED
-from curation_harness.seat import Seat
 from curation_harness.watcher import Watcher
 from curation_plugins import assets as task_assets
 from curation_plugins.api import Task

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curation_harness import provenance, seeds
-from curation_harness.attempts import against_truth
+from curation_harness.attempts.runner import against_truth
+from curation_harness.attempts.trial import TrialRunner
 from curation_harness.errors import ReferencesInvalid
 from curation_harness.record import files
 from curation_harness.record.events import now
@@ -26,7 +27,6 @@ from curation_harness.record.models import TABLE_FORMAT, Origin, ReferenceArm, R
 from curation_harness.record.scheme import Scheme
 from curation_harness.record.store import read
 from curation_harness.record.sums import HALVES, Halves, pack, shorten, unpack
-from curation_harness.trial import TrialRunner
 from curation_plugins import assets as task_assets
 from curation_plugins import selection as selections
 from curation_plugins.api import Progress, Task

@@ -36,9 +36,9 @@ long_pass = pytest.mark.skipif(os.environ.get("CURATION_WALK") != "all", reason=
 
 KILLS = {
     "submission": "rename runs/r/attempts/001 in curation_harness.record.store.RunRecord.write_submission #1",
-    "acceptance-torn": "fsync runs/r/events.jsonl in curation_harness.intake.Intake._accept #2 torn",
-    "training": "fsync runs/r/events.jsonl in curation_harness.run.RunLoop._worker_event #3",
-    "headline": "fsync runs/r/events.jsonl in curation_harness.headline.HeadlineRunner._tell #1",
+    "acceptance-torn": "fsync runs/r/events.jsonl in curation_harness.desk.intake.Intake._accept #2 torn",
+    "training": "fsync runs/r/events.jsonl in curation_harness.run.loop.RunLoop._worker_event #3",
+    "headline": "fsync runs/r/events.jsonl in curation_harness.attempts.headline.HeadlineRunner._tell #1",
 }
 
 

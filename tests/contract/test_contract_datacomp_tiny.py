@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from curation_harness import seeds
-from curation_harness.trial import TrialRunner
+from curation_harness.attempts.trial import TrialRunner
 from curation_plugins import assets as task_assets
 from curation_plugins import selection
 from curation_plugins.registry import Registry

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from curation_harness import seeds
+from curation_harness.attempts.trial import TrialRunner
 from curation_harness.launch import measure_noise
-from curation_harness.trial import TrialRunner
 from curation_harness.watcher import Watcher
 from curation_plugins import assets as task_assets
 from curation_plugins import selection

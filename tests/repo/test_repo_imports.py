@@ -32,6 +32,12 @@ HEAVY: Final = {
 }
 """Library → where it may be imported (a module, or modules that begin so)."""
 
+OF_A_RUN: Final = ("record", "attempts", "reproduction", "desk", "agent", "run")
+"""Packages of the harness that a run goes through, lowest first: calls the other way are handed down."""
+BEFORE: Final = {"plan", "launch", "cli"}
+AFTER: Final = {"report", "replay", "rerun", "trajectory", "diagnostics", "verification"}
+"""What is made of a run's record."""
+
 # Run in the agent's container, by another Python: no module of ours imports these, and they import none.
 IN_CONTAINER: Final = ("curation_sandbox.incontainer.", "curation_plugins.agents.programs.")
 
@@ -83,6 +89,19 @@ def test_imports_between_layers_go_one_way(package: str) -> None:
         if full.split(".")[0] in above
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize("package", OF_A_RUN[1:])
+def test_what_a_run_goes_through_is_imported_one_way(package: str) -> None:
+    wrong = {*OF_A_RUN[OF_A_RUN.index(package) + 1 :], *BEFORE, *AFTER}
+    here = [name for name in modules("curation_harness") if name.startswith(f"curation_harness.{package}.")]
+    assert here
+    assert [
+        f"{name} imports {full}"
+        for name in here
+        for full in imported(name)
+        if full.startswith("curation_harness.") and full.split(".")[1] in wrong
+    ] == []
 
 
 @pytest.mark.parametrize("package", LAYERS)

@@ -18,13 +18,15 @@ from typing import Any
 import pydantic.v1  # noqa: F401 - what fastapi looks for only when a server is made: before the forks, once for all
 
 import curation_harness.report.html
-from curation_harness import agent_phase, launch, recorded, run
+from curation_harness import launch, recorded
+from curation_harness.agent import phase as agent_phase
 from curation_harness.errors import RunUnknown
 from curation_harness.launch import Outcome
 from curation_harness.plan import LaunchOptions
 from curation_harness.record import files
 from curation_harness.record.models import ImageUsed
 from curation_harness.record.store import RunRecord
+from curation_harness.run import loop as run
 from curation_harness.watcher import Watcher
 from curation_plugins import registry as registries
 from curation_plugins.registry import Registry

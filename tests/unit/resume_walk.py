@@ -21,7 +21,7 @@ from typing import Any, Final, Self
 from curation_harness.errors import OptionInvalid
 from curation_harness.record.state import ledger
 from curation_harness.record.store import RunRecord
-from curation_harness.recovery import LOST
+from curation_harness.run.recovery import LOST
 from curation_harness.verification.verify import verify, what_is_here
 from curation_plugins import registry as registries
 from curation_plugins.registry import Registry

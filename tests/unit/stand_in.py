@@ -17,10 +17,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
+from curation_harness.agent.box import SocketFolder
+from curation_harness.agent.seat import ModelLine
 from curation_harness.agent_container import CURATE
 from curation_harness.record.models import ModelUsed, Price
-from curation_harness.sandboxed import SocketFolder
-from curation_harness.seat import ModelLine
 from curation_plugins.api import Agent, AgentLaunch, AgentRequest
 from curation_sandbox.container import ExitStatus
 from curation_sandbox.gateway.desk import ModelPins, Reply

@@ -15,7 +15,7 @@ from typing import Final
 # tests/, where the fixtures that make runs are, is on the path of this process
 from conftest import parts_of, probe_record
 
-from curation_harness.run import RunLoop
+from curation_harness.run.loop import RunLoop
 from curation_plugins import registry
 from curation_sandbox.blobs import BlobStore
 from curation_sandbox.submit_server import Limits, SubmitServer

@@ -11,11 +11,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from curation_harness import agent_phase, agent_sockets
-from curation_harness.agent_phase import AgentPhase
+from curation_harness.agent import phase as agent_phase
+from curation_harness.agent import sockets as agent_sockets
+from curation_harness.agent.phase import AgentPhase
+from curation_harness.agent.seat import ModelLine, Seat
 from curation_harness.recorded import agent_is_through
-from curation_harness.run import RunLoop
-from curation_harness.seat import ModelLine, Seat
+from curation_harness.run.loop import RunLoop
 from curation_harness.watcher import Watcher
 from curation_plugins.api import Agent, AgentLaunch, AgentRequest
 from curation_sandbox.container import ExitStatus

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from curation_harness.record.state import ledger
-from curation_harness.run import RunLoop
+from curation_harness.run.loop import RunLoop
 from curation_plugins.methods.library import MethodLibrary
 from curation_sandbox.protocol import Checking, PolicyFile, Refused, SubmitReply, SubmitRequest
 from local_policies import LocalPolicies

@@ -12,7 +12,7 @@ import pytest
 import made_records as made
 from curation_harness.record.models import RunSpec
 from curation_harness.report import wording
-from curation_harness.run import RunLoop
+from curation_harness.run.loop import RunLoop
 from curation_plugins.api import Task
 from curation_plugins.config import AuditCounts
 from curation_plugins.registry import Registry

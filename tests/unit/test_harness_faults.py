@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from curation_harness import attempts
+from curation_harness.attempts import runner as attempts
 from curation_harness.record.models import AttemptSubmission
 from curation_harness.record.state import iterations_left, ledger
 from curation_harness.record.store import RunRecord
-from curation_harness.run import RunLoop
+from curation_harness.run.loop import RunLoop
 from curation_plugins import selection
 from curation_plugins.errors import WorkerDiskFull
 from curation_sandbox.protocol import Accepted, AttemptView, PolicyFile, SubmitReply, SubmitRequest

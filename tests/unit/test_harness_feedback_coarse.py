@@ -7,7 +7,7 @@ import re
 import pytest
 
 import made_records as made
-from curation_harness import feedback
+from curation_harness.attempts import feedback
 from curation_harness.record.summary import floor
 from curation_plugins.config import FeedbackRules
 

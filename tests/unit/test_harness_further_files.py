@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from curation_harness.trial import TrialRunner
+from curation_harness.attempts.trial import TrialRunner
 from curation_plugins.errors import WorkerReplyInvalid
 from curation_plugins.jobs import EvaluateJob, EvaluateResult, ItemResult
 

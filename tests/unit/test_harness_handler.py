@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from curation_harness.record.state import iterations_left, ledger
-from curation_harness.run import RunLoop
+from curation_harness.run.loop import RunLoop
 from curation_sandbox.protocol import (
     Accepted,
     AttemptView,
@@ -282,7 +282,7 @@ def test_making_the_signal_worker_fail_is_no_free_retry(open_loop, folder):
 
 
 def test_repeating_accepted_content_for_ever_is_capped(open_loop, folder, monkeypatch):
-    monkeypatch.setattr("curation_harness.intake.MAX_DUPLICATES", 2)
+    monkeypatch.setattr("curation_harness.desk.intake.MAX_DUPLICATES", 2)
     with open_loop() as loop:
         agent = Agent(loop, folder)
         agent.scored(range(20))

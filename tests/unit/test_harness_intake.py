@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from curation_harness.earlier import cards_read, earlier_tries
+from curation_harness.desk.earlier import cards_read, earlier_tries
 from curation_harness.record.state import ledger
 from curation_harness.record.store import RunRecord
-from curation_harness.run import RunLoop
+from curation_harness.run.loop import RunLoop
 from curation_sandbox.protocol import (
     Accepted,
     Checking,
@@ -362,7 +362,7 @@ def test_readings_are_logged_with_when_they_were_first_made(open_loop):
 
 
 def test_a_loop_that_reads_cards_does_not_fill_the_log(open_loop, monkeypatch):
-    monkeypatch.setattr("curation_harness.methods_desk.LOGGED", 3)
+    monkeypatch.setattr("curation_harness.desk.methods.LOGGED", 3)
     with open_loop(scaffold="references") as loop:
         record = loop.record
         ids = [line.id for line in loop.handler.methods(None, None).methods[:5]]

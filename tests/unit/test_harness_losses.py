@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from curation_harness import agent_phase, losses
+from curation_harness.agent import losses
+from curation_harness.agent import phase as agent_phase
+from curation_harness.agent.box import SocketFolder
 from curation_harness.recorded import agent_is_through
-from curation_harness.sandboxed import SocketFolder
 from curation_plugins.api import AgentLaunch
 from curation_sandbox.container import ExitStatus
 from curation_sandbox.errors import ContainerGone, CurationError, EngineUnavailable

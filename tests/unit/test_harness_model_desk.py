@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from curation_harness import model_desk
-from curation_harness.model_desk import ModelDesk
+from curation_harness.agent import model_desk
+from curation_harness.agent.model_desk import ModelDesk
 from curation_harness.prices import PriceTable
 from curation_harness.record import state
 from curation_harness.record.exchanges import ExchangeLog

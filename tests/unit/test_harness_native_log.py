@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from curation_harness import native_log
+from curation_harness.agent import native_log
 
 PATTERNS = (".claude/projects/*/*.jsonl", ".codex/sessions/*/rollout-*.jsonl")
 

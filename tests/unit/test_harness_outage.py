@@ -14,14 +14,14 @@ from pydantic import SecretStr
 from scripted_model import KEY, ScriptedModel
 from scripted_moves import Say
 
-from curation_harness import agent_phase
-from curation_harness.agent_phase import AgentPhase
+from curation_harness.agent import phase as agent_phase
+from curation_harness.agent.box import SocketFolder
+from curation_harness.agent.phase import AgentPhase
+from curation_harness.agent.seat import ModelLine, Seat
 from curation_harness.record.exchanges import ExchangeLog
 from curation_harness.record.models import ModelUsed
 from curation_harness.record.state import ledger
-from curation_harness.run import RunLoop
-from curation_harness.sandboxed import SocketFolder
-from curation_harness.seat import ModelLine, Seat
+from curation_harness.run.loop import RunLoop
 from curation_harness.watcher import Watcher
 from curation_plugins.api import AgentLaunch, AgentRequest
 from curation_sandbox.gateway.desk import ModelPins, Upstream

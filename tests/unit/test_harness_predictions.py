@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from curation_harness import feedback
-from curation_harness.headline import HeadlineRunner
+from curation_harness.attempts import feedback
+from curation_harness.attempts.headline import HeadlineRunner
+from curation_harness.attempts.trial import TrialRunner
 from curation_harness.record.models import AttemptSubmission
 from curation_harness.record.predictions import check, checkable, require_predictions
 from curation_harness.record.scheme import Scheme, item_files
 from curation_harness.record.sums import HALVES
-from curation_harness.trial import TrialRunner
 from curation_plugins import selection
 from curation_plugins.config import FeedbackRules
 from curation_plugins.errors import WorkerReplyInvalid

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from curation_harness.attempts.headline import HeadlineRunner
 from curation_harness.errors import NothingToScore, RecordInvalid
-from curation_harness.headline import HeadlineRunner
 from curation_harness.record.events import EventLog
 from curation_harness.record.models import Refusal
 from curation_harness.record.state import ledger

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from curation_harness.model_desk import KEPT_REFUSED_BYTES, Denied, ModelDesk
+from curation_harness.agent.model_desk import KEPT_REFUSED_BYTES, Denied, ModelDesk
 from curation_harness.prices import PriceTable
 from curation_harness.record.exchanges import ExchangeLog
 from curation_harness.record.store import RunRecord

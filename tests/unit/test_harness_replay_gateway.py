@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from curation_harness.model_desk import ModelDesk
+from curation_harness.agent.model_desk import ModelDesk
 from curation_harness.prices import PriceTable
 from curation_harness.record.exchanges import ExchangeLog
 from curation_harness.record.store import RunRecord

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 import made_records as made
+from curation_harness.attempts.headline import compose
 from curation_harness.errors import RecordInvalid
-from curation_harness.headline import compose
 from curation_harness.record import scores
 from curation_harness.record.models import Origin
 from curation_harness.record.scheme import Scheme

@@ -10,16 +10,16 @@ from types import SimpleNamespace
 import pytest
 
 from curation_harness import launch, recorded
+from curation_harness.attempts.checkpoints import NAME, KeptModels
+from curation_harness.attempts.clock import PULSE, AgentClock, Pulse
 from curation_harness.changes import differences, require_same
-from curation_harness.checkpoints import NAME, KeptModels
-from curation_harness.clock import PULSE, AgentClock, Pulse
+from curation_harness.desk.signals import SignalDesk
 from curation_harness.errors import OptionInvalid, RecordInvalid, RunBusy
 from curation_harness.record import sealing
 from curation_harness.record.models import AttemptResult
 from curation_harness.record.state import ledger
 from curation_harness.record.store import RunRecord
-from curation_harness.recovery import clear_scratch
-from curation_harness.signals import SignalDesk
+from curation_harness.run.recovery import clear_scratch
 from curation_harness.watcher import Watcher
 from curation_plugins import assets as task_assets
 from made_attempts import accept
@@ -167,7 +167,7 @@ class Clocked:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
-        monkeypatch.setattr("curation_harness.clock.time", SimpleNamespace(monotonic=lambda: self.now))
+        monkeypatch.setattr("curation_harness.attempts.clock.time", SimpleNamespace(monotonic=lambda: self.now))
 
 
 def test_the_clock_forgets_at_most_half_a_second_when_its_process_is_killed(open_loop, monkeypatch):

@@ -62,7 +62,7 @@ def in_recovery(walk: Walk, first: str, folder: Path) -> list[str]:
     assert walk.process(folder, kill=first) < 0
     trace = folder / "resumed.txt"
     assert walk.process(folder, trace=trace) == 0
-    return [point for point in trace.read_text().splitlines() if "curation_harness.recovery." in point]
+    return [point for point in trace.read_text().splitlines() if "curation_harness.run.recovery." in point]
 
 
 def found(points: Sequence[str], part: str) -> str:
@@ -71,9 +71,9 @@ def found(points: Sequence[str], part: str) -> str:
 
 
 LOSING = (
-    "curation_harness.model_desk.ModelDesk._keep #1",
-    "curation_harness.intake.Intake._accept #1",
-    "curation_harness.attempts.AttemptRunner._scored #1",
+    "curation_harness.agent.model_desk.ModelDesk._keep #1",
+    "curation_harness.desk.intake.Intake._accept #1",
+    "curation_harness.attempts.runner.AttemptRunner._scored #1",
 )
 """Events whose loss is made up for."""
 

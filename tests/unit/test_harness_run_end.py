@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from curation_harness import run as runs
 from curation_harness.record.sealing import check_sealed, root
+from curation_harness.run import loop as runs
 
 
 def test_a_run_is_sealed_when_the_work_on_it_is_over(open_loop):

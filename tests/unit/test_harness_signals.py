@@ -11,7 +11,7 @@ import pytest
 from curation_harness import signal_shards
 from curation_harness.record.models import AttemptSubmission
 from curation_harness.record.state import ledger
-from curation_harness.run import RunLoop
+from curation_harness.run.loop import RunLoop
 from curation_plugins import selection
 from curation_sandbox.protocol import SignalView
 from curation_sandbox.submit_server import HandlerError

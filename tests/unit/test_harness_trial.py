@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from curation_harness.trial import KEPT, TrialRunner
+from curation_harness.attempts.trial import KEPT, TrialRunner
 from curation_plugins.errors import WorkerCrashed, WorkStopped
 from curation_plugins.jobs import TrainJob, TrainResult
 

@@ -12,7 +12,8 @@ from rich.console import Console
 
 import golden_records as golden
 from cli_bench import Cli, make_cli
-from curation_harness import native_log, provenance
+from curation_harness import provenance
+from curation_harness.agent import native_log
 from curation_harness.cli.outcome import tell_outcome
 from curation_harness.launch import Outcome
 from curation_harness.record import listing, sealing

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from curation_harness.desk.earlier import earlier_tries
 from curation_harness.diagnostics.tries import read_run
-from curation_harness.earlier import earlier_tries
 from curation_harness.errors import RecordInvalid
 from curation_harness.record.integrity import check_submissions
 from curation_harness.report.content import gather
 from curation_harness.report.pool import view
-from curation_harness.run import RunLoop
+from curation_harness.run.loop import RunLoop
 from curation_plugins import uid_lists
 from curation_plugins.config import SubmissionRules
 from curation_plugins.selection import Selection, of_rows, read_canonical

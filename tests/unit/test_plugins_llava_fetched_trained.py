@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from curation_harness.trial import TrialRunner
+from curation_harness.attempts.trial import TrialRunner
 from curation_plugins import assets as task_assets
 from curation_plugins import selection
 from curation_plugins.config import TaskConfig

@@ -14,7 +14,7 @@ from typing import Any, Final
 import pytest
 
 from curation_harness.record.state import ledger
-from curation_harness.run import RunLoop
+from curation_harness.run.loop import RunLoop
 from curation_sandbox.blobs import BlobStore
 from curation_sandbox.submit_server import SubmitServer
 from record_damage import record_damage

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curation_harness import provenance
-from curation_harness.interruption import interruptible
-from curation_harness.model_desk import Denied
+from curation_harness.agent.model_desk import Denied
+from curation_harness.agent.seat import ModelLine
 from curation_harness.plan import Plan
 from curation_harness.providers import pins
 from curation_harness.record import files
@@ -24,8 +24,8 @@ from curation_harness.reproduction.history import SELECTION_NAMES
 from curation_harness.reproduction.runner import ContainerRunner
 from curation_harness.rerun import causes, comparing, numbers
 from curation_harness.rerun.stages import Cause, Stage, explained, worst
-from curation_harness.run import Parts, RunLoop
-from curation_harness.seat import ModelLine
+from curation_harness.run.interruption import interruptible
+from curation_harness.run.loop import Parts, RunLoop
 from curation_harness.watcher import Watcher
 from curation_sandbox.gateway.exchange import Ask
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from curation_harness.attempts.work import HostWork
 from curation_harness.record.store import RunRecord
 from curation_harness.reproduction import failures
 from curation_harness.reproduction.reproducer import Reproducer
-from curation_harness.work import HostWork
 from curation_plugins.errors import SubmissionRefused
 from curation_plugins.gating import Reproduction
 from curation_plugins.policies.carried import carried_data

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from curation_harness import launch as runs
 from curation_harness import machine, sandbox_check
+from curation_harness.attempts.trial import TrialRunner
 from curation_harness.errors import OptionInvalid
 from curation_harness.plan import image_name
 from curation_harness.prerequisites import model_line
@@ -19,7 +20,6 @@ from curation_harness.replay.verdict import Replay
 from curation_harness.rerun import live, numbers
 from curation_harness.rerun.stages import Rerun
 from curation_harness.rerun.submissions import SubmissionRerunner
-from curation_harness.trial import TrialRunner
 from curation_harness.watcher import Watcher
 from curation_plugins.registry import Registry
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curation_harness import provenance
+from curation_harness.attempts.headline import items_folder
+from curation_harness.attempts.trial import TrialRunner
 from curation_harness.errors import NothingToScore
-from curation_harness.headline import items_folder
 from curation_harness.record import files
 from curation_harness.record.events import now
 from curation_harness.record.integrity import check_submissions
@@ -19,7 +20,6 @@ from curation_harness.record.sums import HALVES
 from curation_harness.rerun import causes, comparing, numbers
 from curation_harness.rerun.comparing import Scored
 from curation_harness.rerun.stages import Rerun, Stage, explained, worst
-from curation_harness.trial import TrialRunner
 from curation_plugins.api import Progress
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from curation_harness import feedback
-from curation_harness.headline import compose, items_folder
+from curation_harness.attempts import feedback
+from curation_harness.attempts.headline import compose, items_folder
+from curation_harness.attempts.trial import model_digest
 from curation_harness.record import predictions
 from curation_harness.record.event_order import Walk
 from curation_harness.record.measures import Scores
@@ -16,7 +17,6 @@ from curation_harness.record.scheme import Scheme
 from curation_harness.record.state import best
 from curation_harness.record.store import RunRecord, read
 from curation_harness.record.sums import HALVES
-from curation_harness.trial import model_digest
 from curation_harness.verification.outcome import Check, holds, not_checked, same, unfit
 from curation_plugins.api import Task
 from curation_plugins.errors import AssetsInvalid, WorkerReplyInvalid

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from typing import Final, Self
 
-from curation_harness.handler import RunHandler
-from curation_harness.model_desk import ModelDesk
+from curation_harness.agent.box import SocketFolder
+from curation_harness.agent.model_desk import ModelDesk
+from curation_harness.agent.seat import ModelLine
+from curation_harness.desk.handler import RunHandler
 from curation_harness.record.store import RunRecord
-from curation_harness.sandboxed import SocketFolder
-from curation_harness.seat import ModelLine
 from curation_sandbox.blobs import BlobStore
 from curation_sandbox.gateway.server import Activity, GatewayServer
 from curation_sandbox.submit_server import Limits, SubmitServer

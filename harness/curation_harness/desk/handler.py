@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from curation_harness.clock import AgentClock
-from curation_harness.intake import Intake
-from curation_harness.methods_desk import MethodsDesk
+from curation_harness.attempts.clock import AgentClock
+from curation_harness.attempts.work import HostWork
+from curation_harness.desk.intake import Intake
+from curation_harness.desk.methods import MethodsDesk
+from curation_harness.desk.signals import SignalDesk
 from curation_harness.record.models import AttemptResult, AttemptSubmission
 from curation_harness.record.scheme import Scheme
 from curation_harness.record.state import ledger
@@ -16,8 +18,6 @@ from curation_harness.record.store import RunRecord
 from curation_harness.reproduction.history import HistoryFolder
 from curation_harness.reproduction.trials import TrialDesk
 from curation_harness.rules import rules
-from curation_harness.signals import SignalDesk
-from curation_harness.work import HostWork
 from curation_plugins.api import Scaffold, Task
 from curation_plugins.errors import SubmissionRefused
 from curation_sandbox.protocol import (

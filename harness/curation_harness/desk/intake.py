@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from curation_harness.earlier import cards_read, earlier_tries
+from curation_harness.attempts.work import HostWork
+from curation_harness.desk.earlier import cards_read, earlier_tries
 from curation_harness.record.events import now
 from curation_harness.record.models import AttemptResult, AttemptSubmission, Refusal, ReproductionKept
 from curation_harness.record.state import iterations_left, ledger
 from curation_harness.record.store import RunRecord
 from curation_harness.reproduction import failures
 from curation_harness.reproduction.reproducer import Reproducer
-from curation_harness.work import HostWork
 from curation_plugins.api import Scaffold, Task
 from curation_plugins.errors import SubmissionRefused
 from curation_plugins.gating import GateView, PoolMetadata, Reproduction

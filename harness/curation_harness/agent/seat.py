@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from curation_harness.model_desk import Denied
+from curation_harness.agent.model_desk import Denied
 from curation_harness.record.models import ModelUsed
 from curation_plugins.api import Agent, AgentLaunch, AgentRequest
 from curation_sandbox.gateway.desk import ModelPins, ReplySource

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from curation_harness.checkpoints import KeptModels
+from curation_harness.attempts.checkpoints import KeptModels
+from curation_harness.attempts.work import HostWork
 from curation_harness.record.state import ledger
 from curation_harness.record.store import RunRecord
 from curation_harness.reproduction.history import HistoryFolder
 from curation_harness.signal_shards import Shelf, measured, shards, shelf_of
-from curation_harness.work import HostWork
 from curation_plugins import assets as task_assets
 from curation_plugins.api import EngineSession, Progress, Task
 from curation_plugins.errors import SubmissionRefused, WorkFailed

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from curation_harness.agent.seat import Seat
 from curation_harness.record.events import Event
 from curation_harness.record.state import iterations_left
 from curation_harness.record.store import RunRecord
-from curation_harness.seat import Seat
 from curation_plugins.api import AgentLaunch
 
 Why = Literal["stopped", "idle", "provider", "lost", "interrupted"]

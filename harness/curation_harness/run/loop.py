@@ -15,30 +15,30 @@ from types import TracebackType
 
 from pydantic import JsonValue
 
-from curation_harness.agent_phase import AgentPhase
-from curation_harness.attempts import AttemptRunner, Attempts, RecordedAttempts
+from curation_harness.agent.box import AgentBox
+from curation_harness.agent.phase import AgentPhase
+from curation_harness.agent.seat import Seat
+from curation_harness.attempts.clock import AgentClock, Pulse
+from curation_harness.attempts.headline import HeadlineRunner
+from curation_harness.attempts.runner import AttemptRunner, Attempts, RecordedAttempts
+from curation_harness.attempts.trial import TrialRunner
+from curation_harness.attempts.work import HostWork
 from curation_harness.changes import differences
-from curation_harness.clock import AgentClock, Pulse
-from curation_harness.handler import RunHandler
-from curation_harness.headline import HeadlineRunner
-from curation_harness.intake import Intake
-from curation_harness.methods_desk import MethodsDesk
+from curation_harness.desk.handler import RunHandler
+from curation_harness.desk.intake import Intake
+from curation_harness.desk.methods import MethodsDesk
+from curation_harness.desk.signals import SignalDesk
 from curation_harness.record.models import Headline, RunStatus
 from curation_harness.record.sealing import seal, unseal
 from curation_harness.record.state import ledger
 from curation_harness.record.store import RunRecord
 from curation_harness.recorded import agent_is_through
-from curation_harness.recovery import recover, recover_clock
 from curation_harness.reproduction.history import SELECTION_NAMES, HistoryFolder
 from curation_harness.reproduction.reproducer import Reproducer
 from curation_harness.reproduction.runner import ContainerRunner, PolicyRunner
 from curation_harness.reproduction.trials import TrialDesk
-from curation_harness.sandboxed import AgentBox
-from curation_harness.seat import Seat
-from curation_harness.signals import SignalDesk
-from curation_harness.trial import TrialRunner
+from curation_harness.run.recovery import recover, recover_clock
 from curation_harness.watcher import Watcher
-from curation_harness.work import HostWork
 from curation_plugins.api import Engine, EngineSession, Scaffold, Task
 from curation_plugins.errors import WorkerDiskFull, WorkFailed
 from curation_plugins.selection import Selection

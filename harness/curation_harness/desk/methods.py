@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from curation_harness.earlier import CARD_READ, cards_read
+from curation_harness.desk.earlier import CARD_READ, cards_read
 from curation_harness.record.store import RunRecord
 from curation_plugins.api import Scaffold
 from curation_plugins.methods.library import MethodLibrary

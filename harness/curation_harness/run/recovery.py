@@ -14,13 +14,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from curation_harness.checkpoints import KeptModels
-from curation_harness.clock import PULSE, Pulse
+from curation_harness.attempts.checkpoints import KeptModels
+from curation_harness.attempts.clock import PULSE, Pulse
+from curation_harness.attempts.trial import KEPT
 from curation_harness.prices import PriceTable
 from curation_harness.record.events import Event
 from curation_harness.record.exchanges import ExchangeLog, call_event
 from curation_harness.record.store import RunRecord
-from curation_harness.trial import KEPT
 from curation_sandbox.gateway.exchange import Usage
 
 SCRATCH: Final = (

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from curation_harness import native_log
+from curation_harness.agent import native_log
 from curation_harness.agent_container import Places, container_spec
 from curation_harness.record.store import RunRecord
 from curation_plugins.api import AgentLaunch

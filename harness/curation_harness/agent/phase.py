@@ -12,19 +12,19 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from curation_harness.agent_sockets import AgentSockets
-from curation_harness.clock import AgentClock
-from curation_harness.conversation import Conversation, Why
-from curation_harness.handler import RunHandler
-from curation_harness.losses import Losses, what_went
-from curation_harness.model_desk import ModelDesk
+from curation_harness.agent.box import AgentBox, SocketFolder
+from curation_harness.agent.conversation import Conversation, Why
+from curation_harness.agent.losses import Losses, what_went
+from curation_harness.agent.model_desk import ModelDesk
+from curation_harness.agent.seat import Seat
+from curation_harness.agent.sockets import AgentSockets
+from curation_harness.attempts.clock import AgentClock
+from curation_harness.attempts.work import HostWork
+from curation_harness.desk.handler import RunHandler
 from curation_harness.prices import PriceTable
 from curation_harness.record.state import iterations_left
 from curation_harness.record.store import RunRecord
-from curation_harness.sandboxed import AgentBox, SocketFolder
-from curation_harness.seat import Seat
 from curation_harness.watcher import Watcher
-from curation_harness.work import HostWork
 from curation_plugins.api import AgentLaunch
 from curation_sandbox.blobs import BlobStore
 from curation_sandbox.container import ExitStatus

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from curation_harness.agent.box import AgentBox
 from curation_harness.record.store import RunRecord
-from curation_harness.sandboxed import AgentBox
 from curation_sandbox.errors import ContainerFailed, CurationError, EngineUnavailable, ProviderUnreachable
 
 IN_A_ROW: Final = 3

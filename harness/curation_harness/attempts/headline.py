@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from curation_harness.attempts.trial import TrialRunner
 from curation_harness.record import files
 from curation_harness.record.measures import Analysis
 from curation_harness.record.models import Headline, SeedScores
@@ -13,7 +14,6 @@ from curation_harness.record.scores import over_seeds
 from curation_harness.record.state import best
 from curation_harness.record.store import RunRecord, read
 from curation_harness.record.sums import HALVES, Halves
-from curation_harness.trial import TrialRunner
 from curation_plugins.api import Progress
 
 

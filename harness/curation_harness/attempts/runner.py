@@ -10,14 +10,14 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from curation_harness import feedback
-from curation_harness.checkpoints import KeptModels
+from curation_harness.attempts import feedback
+from curation_harness.attempts.checkpoints import KeptModels
+from curation_harness.attempts.trial import Trial, TrialRunner
 from curation_harness.record.measures import Scores
 from curation_harness.record.models import AttemptResult, Timings, Truth
 from curation_harness.record.scheme import ITEM_FILES
 from curation_harness.record.state import ledger
 from curation_harness.record.store import RunRecord
-from curation_harness.trial import Trial, TrialRunner
 from curation_plugins.api import Progress
 from curation_plugins.errors import WorkAbandoned, WorkerDiskFull, WorkFailed
 from curation_plugins.selection import Selection, read_canonical

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-from curation_harness.clock import AgentClock
+from curation_harness.attempts.clock import AgentClock
 
 Work = Callable[[], None]
 
