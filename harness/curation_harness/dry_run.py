@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
+import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,16 +42,23 @@ class Description:
     def as_json(self) -> dict[str, Any]:
         return {"plan": self.plan, "checks": [vars(check) for check in self.checks], "fits": self.fits}
 
-    def as_text(self) -> str:
-        """Two columns, one line a thing; the whole plan is in ``as_json``."""
-        lines = list(_lines(self.plan))
-        lines.append(("", ""))
-        lines += [(f"{check.what} {'ok' if check.holds else 'MISSING'}", check.detail) for check in self.checks]
-        width = max(len(name) for name, _ in lines)
-        text = [f"{name:<{width}}  {value}".rstrip() for name, value in lines]
+    def as_text(self, width: int) -> str:
+        """Two columns, one thing a row, wrapped at ``width`` characters; the whole plan is in ``as_json``."""
+        rows = [*_lines(self.plan), ("", "")]
+        rows += [(f"{check.what} {'ok' if check.holds else 'MISSING'}", check.detail) for check in self.checks]
+        left = min(max(len(name) for name, _ in rows), width // 3)
         missing = [check.what for check in self.checks if not check.holds]
         verdict = f"As it is, the run cannot start: {', '.join(missing)}." if missing else "Nothing was started."
-        return "\n".join([*text, "", verdict])
+        return "\n".join([*(line for row in rows for line in _wrapped(*row, left, width)), "", verdict])
+
+
+def _wrapped(name: str, value: str, left: int, width: int) -> Iterator[str]:
+    """A row of two columns; the first has ``left`` characters of ``width``."""
+    indented = name[: len(name) - len(name.lstrip())]
+    names = textwrap.wrap(name.lstrip(), left, initial_indent=indented, subsequent_indent=indented) or [""]
+    values = textwrap.wrap(value, max(20, width - left - 2), break_on_hyphens=False) or [""]
+    for first, second in itertools.zip_longest(names, values, fillvalue=""):
+        yield f"{first:<{left}}  {second}".rstrip()
 
 
 def describe(options: LaunchOptions, registry: Registry) -> Description:

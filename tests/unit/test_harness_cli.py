@@ -117,6 +117,16 @@ def test_a_dry_run_is_readable_and_makes_nothing(cli: Cli) -> None:
     assert not cli.cache.exists()
 
 
+def test_a_dry_run_fits_the_terminal_and_loses_no_word(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ("launch", "--dry-run", "--task", "probe", "--agent", "nop", "--run-id", "r")
+    wide = cli(*options).out
+    monkeypatch.setattr("curation_harness.console.PIPE_WIDTH", 70)
+    narrow = cli(*options).out
+    assert max(map(len, wide.splitlines())) > 70 >= max(map(len, narrow.splitlines()))
+    assert "  /pool" in wide
+    assert sorted("".join(wide.split())) == sorted("".join(narrow.split()))
+
+
 def test_a_dry_run_says_what_does_not_fit_and_fails(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")
     options = ("launch", "--dry-run", "--task", "probe", "--set", "limits.cpus=5000")

@@ -13,7 +13,7 @@ from curation_harness import launch as runs
 from curation_harness import places
 from curation_harness.cli.options import as_json, load_registry, named, run_dir, runs_folder
 from curation_harness.cli.outcome import tell_outcome
-from curation_harness.console import ConsoleWatcher
+from curation_harness.console import ConsoleWatcher, stdout
 from curation_harness.dry_run import describe
 from curation_harness.plan import LaunchOptions
 from curation_harness.watcher import Watcher
@@ -108,7 +108,8 @@ def launch(
     registry = load_registry()
     if dry_run:
         described = describe(options, registry)
-        click.echo(json.dumps(described.as_json(), indent=1) if as_json else described.as_text())
+        told = json.dumps(described.as_json(), indent=1) if as_json else described.as_text(stdout().width)
+        click.echo(told)
         sys.exit(0 if described.fits else 1)
     with watching(as_json) as watcher:
         outcome = runs.launch(options, registry, watcher)
