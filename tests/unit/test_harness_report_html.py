@@ -22,8 +22,10 @@ from curation_harness.record.scheme import Scheme
 from curation_harness.record.store import RunRecord
 from curation_harness.report import content, pool
 from curation_harness.report.html import write_report
+from curation_harness.report.pool import installed
 from curation_plugins.api import Progress, RowCard, Task
 from curation_plugins.jobs import ItemResult, Role, WorkerSpec
+from curation_plugins.registry import Registry
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 TAGS = (
@@ -134,7 +136,7 @@ def page_of(record: RunRecord, task: Task | None = None, assets: Path | None = N
 
 def test_report_from_the_record_alone_says_what_is_missing(tmp_path: Path) -> None:
     page = page_of(made.made_run(tmp_path))
-    assert "task made-tiny is not installed here" in page.text
+    assert "task made-tiny, with the settings of then, is not installed here" in page.text
     headline = made.made_run(tmp_path, "other").headline()
     assert headline is not None
     assert f"scores {headline.sealed.mean:.3f} ± {headline.sealed.stderr:.3f} on 480 sealed items" in page.text
@@ -163,6 +165,19 @@ def test_report_from_the_record_alone_says_what_is_missing(tmp_path: Path) -> No
             "truth",
         )
     ]
+
+
+def test_settings_that_the_task_no_longer_knows_keep_no_report_from_being_written(
+    tmp_path: Path, cache: Path, registry: Registry
+) -> None:
+    from conftest import probe_record
+
+    spec = probe_record(tmp_path / "runs", cache, registry).spec
+    assert installed(spec, registry, cache)[0] is not None
+    older = spec.task.model_copy(update={"recipe": {**spec.task.recipe, "dropped": 1}})
+    assert installed(spec.model_copy(update={"task": older}), registry, cache) == (None, None)
+    gone = spec.task.model_copy(update={"name": "gone"})
+    assert installed(spec.model_copy(update={"task": gone}), registry, cache) == (None, None)
 
 
 def test_report_with_the_pool_shows_rows_and_sources(tmp_path: Path, assets: Path) -> None:

@@ -23,8 +23,7 @@ from curation_harness.record.store import RunRecord
 from curation_harness.report.agreement_view import AgreementView
 from curation_harness.report.diagnosis import PAGE, render
 from curation_harness.report.diagnosis_view import DiagnosisView
-from curation_harness.report.pool import view
-from curation_plugins import assets as task_assets
+from curation_harness.report.pool import installed, view
 from curation_plugins.registry import Registry
 
 
@@ -99,9 +98,5 @@ def _show(found: Comparison | Agreement, as_json: bool) -> None:
 
 
 def _diagnosed(record: RunRecord, registry: Registry) -> RunDiagnosis:
-    task = assets = None
-    if record.spec.task.name in {known.name for known in registry.tasks}:
-        task = registry.tasks.get(record.spec.task.name).with_config(record.spec.task)
-        folder = task_assets.folder(places.cache(), task)
-        assets = folder if folder.is_dir() else None
+    task, assets = installed(record.spec, registry, places.cache())
     return diagnose(read_run(record, view(record.spec, task, assets).sources), label)

@@ -20,7 +20,7 @@ from curation_harness.cli.options import (
 from curation_harness.cli.outcome import tell_outcome
 from curation_harness.record.sealing import note_beside_unless_busy
 from curation_harness.report.html import write_report
-from curation_plugins import assets as task_assets
+from curation_harness.report.pool import installed
 
 
 @click.command()
@@ -29,13 +29,7 @@ from curation_plugins import assets as task_assets
 def report(run: str, run_dir: Path | None) -> None:
     """Write the HTML report of RUN and print where it is."""
     record = find_run(run, run_dir)
-    registry = load_registry()
-    task = assets = None
-    if record.spec.task.name in {known.name for known in registry.tasks}:
-        task = registry.tasks.get(record.spec.task.name).with_config(record.spec.task)
-        folder = task_assets.folder(places.cache(), task)
-        assets = folder if folder.is_dir() else None
-    path = write_report(record, task, assets)
+    path = write_report(record, *installed(record.spec, load_registry(), places.cache()))
     note_beside_unless_busy(record, path.name)
     click.echo(path)
 

@@ -15,6 +15,8 @@ from PIL import Image
 from curation_harness.record.models import RunSpec
 from curation_plugins import assets as asset_files
 from curation_plugins.api import Task
+from curation_plugins.registry import Registry
+from curation_sandbox.errors import CurationError
 
 logger = logging.getLogger(__name__)
 
@@ -81,10 +83,20 @@ class PoolView:
         )
 
 
+def installed(spec: RunSpec, registry: Registry, cache: Path) -> tuple[Task | None, Path | None]:
+    """A run's task and its files, each as far as it is here: nothing of a record rests on what is only shown."""
+    try:
+        task = registry.tasks.get(spec.task.name).with_config(spec.task)
+    except CurationError:  # no such plugin, or a version of it that knows other settings
+        return None, None
+    folder = asset_files.folder(cache, task)
+    return task, folder if folder.is_dir() else None
+
+
 def view(spec: RunSpec, task: Task | None, assets: Path | None) -> PoolView:
     """The pool of a run, if the task is installed and its pool is the one that the run had."""
     if task is None:
-        return PoolView(why_not=f"task {spec.task.name} is not installed here")
+        return PoolView(why_not=f"task {spec.task.name}, with the settings of then, is not installed here")
     if assets is None or not assets.is_dir():
         return PoolView(why_not=f"the files of task {spec.task.name} are not on this machine")
     try:
