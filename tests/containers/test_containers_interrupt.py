@@ -15,6 +15,7 @@ import pytest
 from harness_command import Harness, launch_options
 
 from curation_sandbox.engine import LABEL
+from small_file_system import small_file_system
 
 pytestmark = pytest.mark.containers
 
@@ -48,15 +49,8 @@ def harness(tmp_path: Path, cache: Path) -> Iterator[Harness]:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 48 MiB."""
-    place = tmp_path / "small"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=48m", "none", str(place)]
-    if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode != 0:
-        pytest.skip("mounting a small file system needs root")
-    try:
+    with small_file_system(tmp_path / "small", "48m") as place:
         yield place
-    finally:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 def containers(run: str) -> list[str]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,41 +17,14 @@ from curation_harness.record.store import RunRecord
 from curation_harness.run.loop import RunLoop
 from curation_plugins import selection
 from curation_plugins.errors import WorkerDiskFull
-from curation_sandbox.protocol import Accepted, AttemptView, PolicyFile, SubmitReply, SubmitRequest
 from curation_sandbox.submit_server import HandlerError
+from small_file_system import small_file_system
+from submitting import Agent
 
 POISON = 13
 """The row that breaks the trainer where a test says so."""
 POISONED = f"recipe.fault_row={POISON}"
 QUICK = ("workers.memory=150m", "workers.seconds=3", "workers.silence_seconds=1.5")
-
-
-class Agent:
-    """Speaks to the handler as the submit server does."""
-
-    def __init__(self, loop: RunLoop, folder: Path) -> None:
-        self.loop = loop
-        self.folder = folder
-        self.policy = folder / "policy.py"
-        self.policy.write_text("print('rows')\n")
-        self.count = 0
-
-    def submit(self, rows: Sequence[int]) -> SubmitReply:
-        self.count += 1
-        data = self.folder / f"rows-{self.count}.txt"
-        data.write_text("".join(f"{row}\n" for row in rows))
-        policy = (PolicyFile(path="policy.py", blob="0" * 64),)
-        request = SubmitRequest(key=f"key-{self.count:06d}", data="0" * 64, policy=policy, note="")
-        return self.loop.handler.submit(request, data, {"policy.py": self.policy})
-
-    def tried(self, rows: Sequence[int]) -> AttemptView:
-        """The attempt that the rows become, once it has its result."""
-        reply = self.submit(rows)
-        assert isinstance(reply, Accepted), reply
-        self.loop.work_through()
-        view = self.loop.handler.attempt(reply.attempt)
-        assert view is not None
-        return view
 
 
 @pytest.fixture
@@ -230,15 +202,8 @@ def test_an_interrupted_attempt_has_killed_nobody(open_loop) -> None:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 24 MiB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=24m", "none", str(place)]
-    if subprocess.run(command, capture_output=True).returncode != 0:
-        pytest.skip("mounting a small file system needs root")
-    try:
+    with small_file_system(tmp_path / "small", "24m") as place:
         yield place
-    finally:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 def test_a_trainer_that_fills_the_disk_leaves_its_attempt_to_be_done_later(

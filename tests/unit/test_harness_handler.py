@@ -3,63 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from curation_harness.record.state import iterations_left, ledger
-from curation_harness.run.loop import RunLoop
 from curation_sandbox.protocol import (
     Accepted,
-    AttemptView,
     Duplicate,
-    PolicyFile,
     Refused,
-    SubmitReply,
-    SubmitRequest,
 )
 from curation_sandbox.submit_server import HandlerError
-
-DIGEST = "0" * 64
-
-
-class Agent:
-    """Speaks to the handler as the submit server does."""
-
-    def __init__(self, loop: RunLoop, folder: Path) -> None:
-        self.loop = loop
-        self.folder = folder
-        self.policy = folder / "policy.py"
-        self.policy.write_text("print('rows')\n")
-        self.count = 0
-
-    def file(self, rows: Sequence[object]) -> Path:
-        self.count += 1
-        path = self.folder / f"rows-{self.count}.txt"
-        path.write_text("".join(f"{row}\n" for row in rows))
-        return path
-
-    def submit(
-        self, rows: Sequence[object], key: str | None = None, *, policy: bool = True, note: str = ""
-    ) -> SubmitReply:
-        data = self.file(rows)
-        files = {"policy.py": self.policy} if policy else {}
-        request = SubmitRequest(
-            key=key or f"key-{self.count:06d}",
-            data=DIGEST,
-            policy=tuple(PolicyFile(path=name, blob=DIGEST) for name in files),
-            note=note,
-        )
-        return self.loop.handler.submit(request, data, files)
-
-    def scored(self, rows: Sequence[object]) -> AttemptView:
-        reply = self.submit(rows)
-        assert isinstance(reply, Accepted), reply
-        self.loop.work_through()
-        view = self.loop.handler.attempt(reply.attempt)
-        assert view is not None
-        return view
+from submitting import Agent
 
 
 @pytest.fixture
@@ -71,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_an_attempt_is_trained_scored_and_told_with_public_scores_only(open_loop, folder):
     with open_loop() as loop:
-        view = Agent(loop, folder).scored(range(40))
+        view = Agent(loop, folder).tried(range(40))
         result = loop.record.result(1)
         assert view.state == "scored"
         assert view.feedback.mean == pytest.approx(result.public.mean, abs=1e-4)
@@ -96,7 +51,7 @@ def test_the_same_key_gets_the_same_reply_and_one_attempt(open_loop, folder):
 def test_the_same_rows_in_another_order_are_answered_from_the_record(open_loop, folder):
     with open_loop() as loop:
         agent = Agent(loop, folder)
-        agent.scored(range(20))
+        agent.tried(range(20))
         assert agent.submit(list(reversed(range(20)))) == Duplicate(attempt=1)
         assert ledger(loop.record).iterations == 1
 
@@ -168,7 +123,7 @@ def test_a_submission_without_a_policy_is_refused_by_the_scaffold(open_loop, fol
 def test_the_iteration_after_the_last_is_refused(open_loop, folder):
     with open_loop("budgets.iterations=1") as loop:
         agent = Agent(loop, folder)
-        agent.scored(range(10))
+        agent.tried(range(10))
         with pytest.raises(HandlerError) as spent:
             agent.submit(range(11))
         assert spent.value.error == "budget-spent"
@@ -188,7 +143,7 @@ def test_a_crashing_trainer_is_ours_refunded_and_quarantined(open_loop, folder):
     with open_loop("recipe.fault=crash", "budgets.iterations=2") as loop:
         agent = Agent(loop, folder)
         for attempt in (1, 2):
-            view = agent.scored(range(10))
+            view = agent.tried(range(10))
             assert view.state == "failed"
             assert "not your submission" in view.failure
             assert loop.record.result(attempt).refunded
@@ -200,15 +155,15 @@ def test_a_crashing_trainer_is_ours_refunded_and_quarantined(open_loop, folder):
 def test_refunds_are_capped(open_loop, folder):
     with open_loop("recipe.fault=crash", "budgets.iterations=3", "budgets.refunds=1") as loop:
         agent = Agent(loop, folder)
-        agent.scored(range(10))
-        agent.scored(range(11))
+        agent.tried(range(10))
+        agent.tried(range(11))
         refunded = [result.refunded for result in loop.record.results()]
         assert refunded == [True, False]
 
 
 def test_our_failure_tells_the_agent_no_host_path(open_loop, folder, tmp_path):
     with open_loop("recipe.fault=raise") as loop:
-        view = Agent(loop, folder).scored(range(10))
+        view = Agent(loop, folder).tried(range(10))
         assert str(tmp_path) not in view.model_dump_json()
         assert "Traceback" not in view.model_dump_json()
         assert "Worker" in loop.record.result(1).failure
@@ -285,7 +240,7 @@ def test_repeating_accepted_content_for_ever_is_capped(open_loop, folder, monkey
     monkeypatch.setattr("curation_harness.desk.intake.MAX_DUPLICATES", 2)
     with open_loop() as loop:
         agent = Agent(loop, folder)
-        agent.scored(range(20))
+        agent.tried(range(20))
         assert [agent.submit(range(20)) for _ in range(2)] == [Duplicate(attempt=1)] * 2
         with pytest.raises(HandlerError) as spent:
             agent.submit(range(20))
