@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from curation_harness import plan as plans
-from curation_harness.plan import LaunchOptions
+from curation_harness.planning import plan as plans
+from curation_harness.planning.plan import LaunchOptions
 from curation_harness.record.models import ImageUsed, ReferenceTable
 from curation_harness.record.store import RunRecord
 from curation_harness.reproduction.runner import PolicyRunner

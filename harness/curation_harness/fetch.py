@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 
-from curation_harness import machine
 from curation_harness.errors import OptionInvalid
+from curation_harness.planning import machine
 from curation_harness.watcher import Watcher
 from curation_plugins import assets as task_assets
 from curation_plugins.api import Task

@@ -9,15 +9,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from curation_harness import leftovers, machine, references, sandbox_check
-from curation_harness import plan as plans
 from curation_harness.agent.seat import Seat
 from curation_harness.attempts.trial import TrialRunner
 from curation_harness.changes import require_same
 from curation_harness.errors import OptionInvalid, RecordInvalid, RunBusy
-from curation_harness.noise import NoiseRunner
-from curation_harness.plan import LaunchOptions, Plan
-from curation_harness.prerequisites import find_image, model_line
+from curation_harness.measure import references
+from curation_harness.measure.noise import NoiseRunner
+from curation_harness.measure.references import ReferenceRunner
+from curation_harness.measure.shipped_signals import Shipped, SignalMaker
+from curation_harness.planning import machine, sandbox_check
+from curation_harness.planning import plan as plans
+from curation_harness.planning.plan import LaunchOptions, Plan
+from curation_harness.planning.prerequisites import find_image, model_line
 from curation_harness.record.measures import Noise
 from curation_harness.record.models import ImageUsed, ReferenceTable, RunStatus
 from curation_harness.record.sealing import note_beside_unless_busy, root, seal
@@ -30,13 +33,12 @@ from curation_harness.recorded import (
     task_of,
     unconcluded,
 )
-from curation_harness.references import ReferenceRunner
 from curation_harness.run.interruption import interruptible
 from curation_harness.run.loop import Parts, RunLoop
 from curation_harness.run.recovery import clear_scratch
-from curation_harness.shipped_signals import Shipped, SignalMaker
 from curation_harness.trajectory.building import FILE as TRAJECTORY
 from curation_harness.trajectory.building import write as write_trajectory
+from curation_harness.upkeep import leftovers
 from curation_harness.watcher import Watcher
 from curation_plugins import assets as task_assets
 from curation_plugins.api import AgentLaunch, Task

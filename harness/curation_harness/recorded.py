@@ -6,8 +6,8 @@ from pathlib import Path
 
 from curation_harness.agent.seat import Seat
 from curation_harness.errors import HarnessError, OptionInvalid, RecordInvalid, RunBusy
-from curation_harness.plan import LaunchOptions, Plan, image_name
-from curation_harness.prerequisites import find_image, model_line
+from curation_harness.planning.plan import LaunchOptions, Plan, image_name
+from curation_harness.planning.prerequisites import find_image, model_line
 from curation_harness.record.layout import BESIDE
 from curation_harness.record.models import ImageUsed, RunSpec
 from curation_harness.record.sealing import root

@@ -28,7 +28,7 @@ from typing import Any
 import measuring
 
 from curation_harness import launch, places
-from curation_harness.plan import LaunchOptions
+from curation_harness.planning.plan import LaunchOptions
 from curation_harness.watcher import Watcher
 from curation_plugins import registry
 from curation_sandbox import images

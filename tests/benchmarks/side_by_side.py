@@ -23,7 +23,7 @@ import psutil
 
 from curation_harness import places, seeds
 from curation_harness.attempts.trial import TrialRunner
-from curation_harness.references import write_selection
+from curation_harness.measure.references import write_selection
 from curation_plugins import assets as task_assets
 from curation_plugins import config, registry, selection
 from curation_plugins.api import Task

@@ -13,7 +13,7 @@ import pytest
 from container_box import LIMITS, MakeSpec
 from harness_command import Harness, launch_options
 
-from curation_harness import sandbox_check
+from curation_harness.planning import sandbox_check
 from curation_harness.record.models import ImageUsed
 from curation_harness.watcher import Watcher
 from curation_sandbox import conformance, container

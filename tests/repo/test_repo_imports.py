@@ -34,7 +34,7 @@ HEAVY: Final = {
 
 OF_A_RUN: Final = ("record", "attempts", "reproduction", "desk", "agent", "run")
 """Packages of the harness that a run goes through, lowest first: calls the other way are handed down."""
-BEFORE: Final = {"plan", "launch", "cli"}
+BEFORE: Final = {"planning", "launch", "cli"}
 AFTER: Final = {"report", "replay", "rerun", "trajectory", "diagnostics", "verification"}
 """What is made of a run's record."""
 

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from curation_harness import sandbox_check
 from curation_harness.cli import main
-from curation_harness.prerequisites import find_image
+from curation_harness.planning import sandbox_check
+from curation_harness.planning.prerequisites import find_image
 from curation_sandbox import engine as engines
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x9b]")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from curation_harness.attempts.headline import compose
-from curation_harness.noise import spread
+from curation_harness.measure.noise import spread
 from curation_harness.record import scores
 from curation_harness.record.measures import Noise, Part, Scores
 from curation_harness.record.models import (

@@ -22,7 +22,7 @@ from curation_harness import launch, recorded
 from curation_harness.agent import phase as agent_phase
 from curation_harness.errors import RunUnknown
 from curation_harness.launch import Outcome
-from curation_harness.plan import LaunchOptions
+from curation_harness.planning.plan import LaunchOptions
 from curation_harness.record import files
 from curation_harness.record.models import ImageUsed
 from curation_harness.record.store import RunRecord

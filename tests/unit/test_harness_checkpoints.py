@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from curation_harness import machine
-from curation_harness import plan as plans
 from curation_harness.attempts.checkpoints import KeptModels, at_once
 from curation_harness.attempts.trial import model_digest
-from curation_harness.plan import LaunchOptions
+from curation_harness.planning import machine
+from curation_harness.planning import plan as plans
+from curation_harness.planning.plan import LaunchOptions
 from curation_harness.record.models import AttemptSubmission
 from curation_harness.run.loop import RunLoop
 from curation_plugins import selection

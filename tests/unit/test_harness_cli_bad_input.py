@@ -11,7 +11,7 @@ import pytest
 
 import made_records as made
 from cli_bench import CONTROL, Cli, FakeEngine, Told, fake_engine, make_cli, sandbox_holds
-from curation_harness import sandbox_check
+from curation_harness.planning import sandbox_check
 from curation_harness.record.models import FORMAT
 from curation_harness.record.sealing import note_beside, seal
 from curation_plugins import assets as task_assets

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 import made_records as made
 from cli_bench import Cli, make_cli
-from curation_harness import disk, leftovers
-from curation_harness.disk import Kept, Policy
 from curation_harness.errors import RecordInvalid, RunBusy, RunUnknown
 from curation_harness.record import listing, sealing
 from curation_harness.record.store import RunRecord
+from curation_harness.upkeep import disk, leftovers
+from curation_harness.upkeep.disk import Kept, Policy
 from curation_plugins import assets as task_assets
 from curation_sandbox import owners
 

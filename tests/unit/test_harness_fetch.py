@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from cli_bench import Cli, make_cli
-from curation_harness import estimates, fetch, machine, provenance
-from curation_harness import plan as plans
+from curation_harness import fetch, provenance
 from curation_harness.errors import OptionInvalid, RunFolderUnusable
-from curation_harness.plan import LaunchOptions
+from curation_harness.planning import estimates, machine
+from curation_harness.planning import plan as plans
+from curation_harness.planning.plan import LaunchOptions
 from curation_plugins import config
 from curation_plugins.errors import AssetsInvalid, AssetsMissing, ConfigInvalid, DownloadDamaged
 from curation_plugins.registry import Registry

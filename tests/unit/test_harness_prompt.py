@@ -6,8 +6,8 @@ import re
 import subprocess
 import sys
 
-from curation_harness import prompt
 from curation_harness.agent_container import CURATE
+from curation_harness.planning import prompt
 
 
 def composed(registry, task="llava-tiny"):

@@ -15,12 +15,12 @@ import pytest
 
 import made_records as made
 from cli_bench import Cli, make_cli
-from curation_harness import references as tables
 from curation_harness.attempts.headline import HeadlineRunner
 from curation_harness.attempts.trial import TrialRunner
 from curation_harness.errors import ReferencesInvalid
 from curation_harness.launch import measure_noise, measure_references
-from curation_harness.noise import NoiseRunner, combine, spread
+from curation_harness.measure import references as tables
+from curation_harness.measure.noise import NoiseRunner, combine, spread
 from curation_harness.record.models import AttemptSubmission, Origin, ReferenceTable
 from curation_harness.record.scheme import Scheme
 from curation_harness.record.scores import aggregate

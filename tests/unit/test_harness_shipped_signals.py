@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from cli_bench import make_cli
-from curation_harness import shipped_signals, signal_shards
+from curation_harness import signal_shards
 from curation_harness.desk.signals import SignalDesk
-from curation_harness.shipped_signals import Shipped, SignalMaker
+from curation_harness.measure import shipped_signals
+from curation_harness.measure.shipped_signals import Shipped, SignalMaker
 from curation_plugins import assets as task_assets
 from curation_plugins.api import SignalValue, Task
 from curation_plugins.errors import AssetsInvalid, AssetsMissing, WorkFailed

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from curation_harness.plan import image_name
+from curation_harness.planning.plan import image_name
 from curation_plugins.api import AgentLaunch
 from curation_plugins.registry import Registry
 from curation_sandbox import apt_sources, bootstrap, image_archive, image_files, images

@@ -11,8 +11,9 @@ from typing import Final
 
 import click
 
-from curation_harness import disk, leftovers, places
+from curation_harness import places
 from curation_harness.cli.options import run_dir, runs_folder
+from curation_harness.upkeep import disk, leftovers
 from curation_sandbox import engine as engines
 from curation_sandbox.engine import Engine
 from curation_sandbox.errors import EngineTooOld, EngineUnavailable

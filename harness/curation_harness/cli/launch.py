@@ -14,8 +14,8 @@ from curation_harness import places
 from curation_harness.cli.options import as_json, load_registry, named, run_dir, runs_folder
 from curation_harness.cli.outcome import tell_outcome
 from curation_harness.console import ConsoleWatcher, stdout
-from curation_harness.dry_run import describe
-from curation_harness.plan import LaunchOptions
+from curation_harness.planning.dry_run import describe
+from curation_harness.planning.plan import LaunchOptions
 from curation_harness.watcher import Watcher
 
 

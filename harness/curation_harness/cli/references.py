@@ -9,11 +9,11 @@ from rich.table import Table
 
 from curation_harness import launch as work
 from curation_harness import places
-from curation_harness import references as tables
 from curation_harness.cli.launch import watching
 from curation_harness.cli.options import as_json, load_registry, named, names_of
 from curation_harness.console import stdout
 from curation_harness.errors import OptionInvalid
+from curation_harness.measure import references as tables
 from curation_harness.record import files
 from curation_harness.record.measures import Noise
 from curation_harness.record.models import Origin, ReferenceTable

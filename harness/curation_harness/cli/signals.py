@@ -8,10 +8,11 @@ import click
 
 from curation_harness import fetch as fetching
 from curation_harness import launch as work
-from curation_harness import places, shipped_signals
+from curation_harness import places
 from curation_harness.cli.fetch import metered
 from curation_harness.cli.launch import watching
 from curation_harness.cli.options import as_json, load_registry, named, names_of
+from curation_harness.measure import shipped_signals
 from curation_plugins import assets as task_assets
 from curation_plugins import config
 from curation_plugins.hub.store import Store

@@ -9,7 +9,7 @@ from pathlib import Path
 from curation_harness import provenance
 from curation_harness.agent.model_desk import Denied
 from curation_harness.agent.seat import ModelLine
-from curation_harness.plan import Plan
+from curation_harness.planning.plan import Plan
 from curation_harness.providers import pins
 from curation_harness.record import files
 from curation_harness.record.events import now

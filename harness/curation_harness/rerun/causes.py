@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from curation_harness import provenance, seeds
-from curation_harness.plan import Plan
+from curation_harness.planning.plan import Plan
 from curation_harness.record.models import CodeRevision, ImageUsed, RunSpec
 from curation_harness.record.scheme import Scheme
 from curation_harness.rerun.stages import Cause, CauseKind

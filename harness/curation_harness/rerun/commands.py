@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 from curation_harness import launch as runs
-from curation_harness import machine, sandbox_check
 from curation_harness.attempts.trial import TrialRunner
 from curation_harness.errors import OptionInvalid
-from curation_harness.plan import image_name
-from curation_harness.prerequisites import model_line
+from curation_harness.planning import machine, sandbox_check
+from curation_harness.planning.plan import image_name
+from curation_harness.planning.prerequisites import model_line
 from curation_harness.record import files
 from curation_harness.record.sealing import note_beside
 from curation_harness.record.store import RunRecord

@@ -7,10 +7,10 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-from curation_harness import plan as plans
 from curation_harness import provenance
 from curation_harness.errors import OptionInvalid
-from curation_harness.plan import Plan
+from curation_harness.planning import plan as plans
+from curation_harness.planning.plan import Plan
 from curation_harness.record.events import now
 from curation_harness.record.models import RunSpec
 from curation_harness.record.state import status

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from curation_harness import fetch, machine, provenance
-from curation_harness.machine import Check
-from curation_harness.plan import Plan
+from curation_harness import fetch, provenance
+from curation_harness.planning import machine
+from curation_harness.planning.machine import Check
+from curation_harness.planning.plan import Plan
 from curation_plugins import assets as task_assets
 from curation_plugins.api import Needs
 from curation_plugins.hub.store import ROOM

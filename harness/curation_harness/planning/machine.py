@@ -14,7 +14,7 @@ import psutil
 from curation_harness.agent.box import socket_like
 from curation_harness.attempts.checkpoints import at_once
 from curation_harness.errors import OptionInvalid, RunFolderUnusable
-from curation_harness.plan import Plan
+from curation_harness.planning.plan import Plan
 from curation_harness.reproduction.runner import again_memory
 from curation_plugins import assets as task_assets
 from curation_plugins.api import Needs, Task

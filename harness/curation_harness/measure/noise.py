@@ -23,6 +23,7 @@ from pathlib import Path
 from curation_harness import seeds
 from curation_harness.attempts.trial import TrialRunner
 from curation_harness.errors import ReferencesInvalid
+from curation_harness.measure.references import FIXED, ReferenceRunner, write_selection
 from curation_harness.record import files
 from curation_harness.record.events import now
 from curation_harness.record.measures import Interval, Noise, Part, Scores, Spread
@@ -30,7 +31,6 @@ from curation_harness.record.models import ReferenceSeed
 from curation_harness.record.scheme import ITEM_FILES, Scheme
 from curation_harness.record.student import chi2_quantile
 from curation_harness.record.sums import HALVES, Half
-from curation_harness.references import FIXED, ReferenceRunner, write_selection
 from curation_plugins.api import Progress
 from curation_plugins.jobs import ItemResult
 from curation_sandbox import owners

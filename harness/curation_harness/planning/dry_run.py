@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curation_harness import estimates, fetch, machine, provenance, providers, seeds
-from curation_harness import plan as plans
+from curation_harness import fetch, provenance, providers, seeds
 from curation_harness.agent.box import socket_like
 from curation_harness.agent_container import Places, container_spec, exposure
-from curation_harness.machine import Check
-from curation_harness.plan import LaunchOptions, Plan
-from curation_harness.prerequisites import find_image
+from curation_harness.planning import estimates, machine
+from curation_harness.planning import plan as plans
+from curation_harness.planning.machine import Check
+from curation_harness.planning.plan import LaunchOptions, Plan
+from curation_harness.planning.prerequisites import find_image
 from curation_harness.record.scheme import Scheme
 from curation_harness.report import wording
 from curation_plugins import assets as task_assets

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from curation_harness import prices, prompt, provenance, providers, seeds
+from curation_harness import prices, provenance, providers, seeds
 from curation_harness.agent.seat import ModelLine, Seat
 from curation_harness.errors import OptionInvalid, RunExists, RunFolderUnusable
+from curation_harness.planning import prompt
 from curation_harness.record.events import now
 from curation_harness.record.models import (
     FORMAT,
