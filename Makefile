@@ -49,10 +49,10 @@ $(STAMP): pyproject.toml constraints.txt
 	    { echo "Python's venv module is missing. As root: apt-get install python3-venv"; exit 1; }; \
 	  echo "Python's venv module is missing; installing python3-venv"; \
 	  apt-get update -q && apt-get install -yq python3-venv && $(PYTHON) -m venv $(VENV); }
-	@$(VENV)/bin/python -c 'import torch' 2>/dev/null || \
+	@$(VENV)/bin/pip show -q torch 2>/dev/null || \
 	  { echo "installing $(TORCH) into $(VENV) (large; minutes)"; $(VENV)/bin/pip install -q "$(TORCH)"; }
 	@$(VENV)/bin/pip show -q torchvision 2>/dev/null || $(VENV)/bin/pip install -q torchvision \
-	  "torch==$$($(VENV)/bin/python -c 'import torch; print(torch.__version__)')"
+	  "torch==$$($(VENV)/bin/python -c 'from importlib.metadata import version; print(version("torch"))')"
 	@echo "installing the other Python packages into $(VENV) (about a minute)"
 	@$(VENV)/bin/pip install -q -c constraints.txt -e '.[train,dev]'
 	@$(VENV)/bin/pip install -q --no-deps -e tests/plugins/curation-probe

@@ -66,6 +66,7 @@ def export(record: RunRecord, target: Path, *, models: bool = False) -> Path:
         raise RunBusy(f"another process works on run {record.spec.run_id}", hint="Wait for it, then export the run.")
     if sealing.root(record.folder) is not None:
         sealing.check_sealed(record.folder)  # a damaged record is not handed on
+        sealing.check_beside(record.folder)
     scratch = place.with_name(f".{place.name}.{os.getpid()}.tmp")
     try:
         with zipfile.ZipFile(scratch, "w", zipfile.ZIP_DEFLATED) as archive:

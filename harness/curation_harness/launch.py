@@ -79,7 +79,8 @@ def launch(options: LaunchOptions, registry: Registry, watcher: Watcher) -> Outc
     watcher.step(f"making or checking the files of task {plan.task.name}")
     assets = task_assets.ensure(options.cache, plan.task, watcher.progress)
     agent = plan.agent_launch(assets)
-    image = find_image(plans.image_name(agent, plan.task))
+    image = find_image(plans.image_name(agent, plan.task))  # perhaps another one by now
+    sandbox_check.require(image, options.runtime, options.cache, watcher)
     table = references.find(options.cache, plan.task, assets)
     if table is None:
         watcher.step(
@@ -221,6 +222,8 @@ def _drive(
                 record.events.append("agent-over")
             loop.work_through()
         final = loop.headline_phase()
+    if loop.outlived:  # nothing is made of a record that may yet change
+        return Outcome(record, final, None)
     return Outcome(record, final, _write_up(record, task, assets, registry, watcher))
 
 

@@ -8,9 +8,8 @@ from curation_harness.agent.seat import Seat
 from curation_harness.errors import HarnessError, OptionInvalid, RecordInvalid, RunBusy
 from curation_harness.planning.plan import LaunchOptions, Plan, image_name
 from curation_harness.planning.prerequisites import find_image, model_line
-from curation_harness.record.layout import BESIDE
 from curation_harness.record.models import ImageUsed, RunSpec
-from curation_harness.record.sealing import root
+from curation_harness.record.sealing import root, written_up
 from curation_harness.record.state import status
 from curation_harness.record.store import RunRecord
 from curation_harness.record.upgrades import SEALED
@@ -34,16 +33,16 @@ def refuse_ended(record: RunRecord) -> None:
     if now not in ("unscored", "failed"):
         raise OptionInvalid(
             f"run {record.spec.run_id} is {now}; there is nothing to go on with",
-            hint=f"`harness show {record.spec.run_id}` shows it.",
+            hint=f"`harness show {record.folder}` shows it.",
         )
 
 
 def unconcluded(record: RunRecord) -> bool:
-    """Whether a run's process was killed between its last event and its report. Runs of formats without a seal were
+    """Whether a run's process was ended between its last event and its report. Runs of formats without a seal were
     never sealed, and stay as they are."""
     if status(record) not in ("scored", "empty") or record.written_format() < SEALED:
         return False
-    return root(record.folder) is None or not (record.folder / BESIDE).exists()
+    return root(record.folder) is None or not written_up(record)
 
 
 def agent_is_through(record: RunRecord) -> bool:

@@ -11,6 +11,7 @@ import json
 import secrets
 import socket
 import struct
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from importlib import resources
 from pathlib import Path
@@ -44,6 +45,10 @@ _LIMITS: Final = Limits(
     tmp_size=16 * 2**20,
     shm_size=4 * 2**20,
 )
+_ODD: Final = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What comes of judging findings that the script never prints; an integer beyond all floats is one."""
+_DETAIL: Final = 1000
+"""Characters of a detail that are kept; those of a container that holds have a few hundred."""
 _SIOCGIFADDR: Final = 0x8915
 
 
@@ -92,13 +97,26 @@ def sandbox_properties(engine: Engine, image: str, runtime: str | None = None) -
             runtime=runtime,
         )
         seen = _seen(engine, spec, host)
-        try:
-            return list(judge(seen.inside, _LIMITS, seen.enforced))
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise CurationError(
-                f"What the check printed inside a container of {image} is not what it prints: {error!r}",
-                hint="The image's python3 is another program. Do not run agents in it.",
-            ) from error
+    return judged(seen.inside, seen.enforced, image)
+
+
+def judged(found: Mapping[str, Any], enforced: Enforced, image: str) -> list[Property]:
+    """The properties, with details that can be printed on a terminal: what is found may be a stranger's words.
+
+    Args:
+        found: what was printed in a container of the image.
+
+    Raises:
+        CurationError: it is not what the check prints.
+    """
+    try:
+        properties = list(judge(found, _LIMITS, enforced))
+    except _ODD as error:
+        raise CurationError(
+            f"What the check printed inside a container of {image} is not what it prints: {error!r}",
+            hint="The image's python3 is another program. Do not run agents in it.",
+        ) from error
+    return [one.model_copy(update={"detail": _plain(one.detail)}) for one in properties]
 
 
 def require_runtime(info: EngineInfo, runtime: str | None) -> None:
@@ -200,7 +218,12 @@ def read_findings(said: bytes) -> dict[str, Any] | None:
 
 
 def _end_of(said: bytearray) -> str:
-    return said[-500:].decode(errors="replace").strip() or "nothing"
+    return _plain(said[-500:].decode(errors="replace").strip()) or "nothing"
+
+
+def _plain(text: str) -> str:
+    """Without what a terminal would obey."""
+    return "".join(character if character.isprintable() else " " for character in text[:_DETAIL])
 
 
 def _seen(engine: Engine, spec: ContainerSpec, host: _Host) -> _Seen:

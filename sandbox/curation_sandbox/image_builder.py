@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from curation_sandbox import __version__, bootstrap, image_files, owners
 from curation_sandbox.apt_sources import SUITE
-from curation_sandbox.build_log import DISK_HINT, BuildLog, OnLine
+from curation_sandbox.build_log import DISK_HINT, BuildLog, OnLine, log_folder
 from curation_sandbox.build_secrets import build_arguments
 from curation_sandbox.engine import LABEL, Engine
 from curation_sandbox.errors import DiskFull, ImageBuildFailed, ImageMissing
@@ -91,6 +91,14 @@ class Builder:
                     raise
                 hint = _FROM_BASE.format(start=start, base=tag_of(BASE))
                 raise ImageBuildFailed(error.message, hint=hint) from error
+        self._note(self._engine.inspect_image(tag_of(name))["Id"])
+
+    @staticmethod
+    def _note(identity: str) -> None:
+        note = note_of(identity)
+        with contextlib.suppress(OSError):  # without it the image is only never taken for one that can go
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.touch()
 
     @staticmethod
     def _run(command: list[str], name: str, log: BuildLog, *, cached: bool) -> None:
@@ -187,6 +195,12 @@ class Builder:
                     f"{place} has {format_size(free)} free; a build needs {format_size(NEEDED_DISK)}.",
                     hint=DISK_HINT,
                 )
+
+
+def note_of(identity: str) -> Path:
+    """The file which says that this image was built here. Its labels do not: an image that a user builds on one of
+    ours inherits them all."""
+    return log_folder().parent / "images-built" / identity.removeprefix("sha256:")
 
 
 def client() -> str:

@@ -17,6 +17,7 @@ from curation_sandbox.engine import LABEL, Engine
 from curation_sandbox.errors import ContainerFailed
 from curation_sandbox.reaper import Leftover
 from curation_sandbox.spec import ContainerSpec, Mount
+from curation_sandbox.volumes import CLAIMS, Claim
 
 RUN_AND_HANG = """
 import sys, time
@@ -148,6 +149,28 @@ def test_a_strangers_folder_among_the_binds(engine: Engine) -> None:
     finally:
         (folder / owners.OWNER_FILE).unlink()
         folder.rmdir()
+
+
+@needs_root
+def test_somebody_elses_mount_at_a_dead_run_s_place_stays(tmp_path: Path) -> None:
+    if not mounts.can_mount():
+        pytest.skip("this root may not mount")
+    dead = owners.current().model_copy(update={"started": 1})
+    claim = Claim(image=tmp_path / "v.img", mountpoint=tmp_path / "v", owner=dead)
+    claim.mountpoint.mkdir()
+    CLAIMS.mkdir(mode=0o700, parents=True, exist_ok=True)
+    place = CLAIMS / f"test-{os.getpid()}.json"
+    place.write_text(claim.model_dump_json())
+    mounts.command("mount", "-t", "tmpfs", "none", str(claim.mountpoint))
+    try:
+        (claim.mountpoint / "note").write_text("somebody's")
+        (mine,) = [one for one in reaper.leftovers() if one.name == place.name]
+        reaper.remove(mine)
+        assert (claim.mountpoint / "note").read_text() == "somebody's"
+        assert mounts.at(claim.mountpoint) is not None
+    finally:
+        mounts.unmount(claim.mountpoint)
+        place.unlink(missing_ok=True)
 
 
 def test_without_an_engine_the_rest_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

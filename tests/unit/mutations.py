@@ -43,9 +43,9 @@ TOKENS: Final = (
 """Where readers differ, overflow, or do more than read."""
 
 VALUES: Final[tuple[Any, ...]] = (
-    None, True, False, 0, -1, 1, 2**31, 2**63, 2**64, -(2**63) - 1, 10**30, 0.5, -0.0, 1e308, float("nan"),
-    float("inf"), "", "a", "\x00", "\ud800", "../../etc/passwd", "/etc/passwd", "policy.py", "x" * 5000, "\u202e", [],
-    {}, [[]] * 50, {"a": {}}, ["a"] * 300, {str(k): k for k in range(60)},
+    None, True, False, 0, -1, 1, 2**31, 2**63, 2**64, -(2**63) - 1, 10**30, 10**400, 0.5, -0.0, 1e308, float("nan"),
+    float("inf"), "", "a", "\x00", "\x1b[2J", "\ud800", "../../etc/passwd", "/etc/passwd", "policy.py", "x" * 5000,
+    "\u202e", [], {}, [[]] * 50, {"a": {}}, ["a"] * 300, {str(k): k for k in range(60)},
 )  # fmt: skip
 
 

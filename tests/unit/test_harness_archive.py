@@ -80,7 +80,7 @@ def test_an_interrupted_run_is_exported_as_such(record: RunRecord, tmp_path: Pat
     lines = (record.folder / "events.jsonl").read_text().splitlines(keepends=True)
     end = next(n for n, line in enumerate(lines) if "checkpoint-kept" in line)
     (record.folder / "events.jsonl").write_text("".join(lines[: end + 1]))
-    for name in ("headline.json", "trajectory.json", "beside.sha256"):
+    for name in ("headline.json", "beside.sha256"):
         (record.folder / name).unlink()
     shutil.rmtree(record.folder / "attempts" / "002")
     other = archive.bring_in(archive.export(record, tmp_path), tmp_path / "elsewhere")

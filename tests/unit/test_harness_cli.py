@@ -236,7 +236,7 @@ def test_clean_removes_dead_sockets_and_half_made_files_and_nothing_else(
     dead, alive = cli.temporary / "curation-dead" / "s", cli.temporary / "curation-alive" / "s"
     for folder in (dead, alive):
         folder.mkdir(parents=True)
-    half = cli.cache / "assets" / ".probe-1-abc"
+    half = cli.cache / "assets" / ".probe-1-abc_1234"
     half.mkdir(parents=True)
     (half.parent / "probe-1.lock").touch()
     (half.parent / "probe-1").mkdir()

@@ -379,6 +379,7 @@ def test_a_record_of_a_newer_version(cli: Cli) -> None:
 def test_a_run_that_has_ended_has_nothing_to_go_on_with(cli: Cli) -> None:
     record = made.made_run(cli.runs, run_id="over")
     seal(record)
+    (record.folder / "report.html").write_text("a page")
     note_beside(record)
     before = (record.folder / "events.jsonl").read_bytes()
     for command in ("resume", "finish"):

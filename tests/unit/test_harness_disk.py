@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -22,8 +25,16 @@ from curation_harness.record.store import RunRecord
 from curation_harness.upkeep import disk, leftovers
 from curation_harness.upkeep.disk import Kept, Policy
 from curation_plugins import assets as task_assets
-from curation_sandbox import owners
+from curation_plugins.hub.store import Fetched
+from curation_plugins.hub.wanted import UrlSource
+from curation_sandbox import image_builder, owners
+from curation_sandbox.engine import LABEL
+from curation_sandbox.mounts import MountPoint
 
+MANIFEST = json.dumps({"pool/rows.jsonl": {"sha256": "0" * 64, "size": 1}})
+NOTE = Fetched(name="pool", source=UrlSource(url="https://files.example/pool")).model_dump_json()
+DOWNLOAD = "pool-" + "0" * 16
+SHARD = "5" * 32 + ".json"
 DAY = 86_400.0
 USING = """
 import sys, time
@@ -38,16 +49,35 @@ time.sleep(600)
 @pytest.fixture
 def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     return make_cli(tmp_path, monkeypatch, capfd)
 
 
-def fill(folder: Path, size: int = 10_000, days: float = 0.0) -> Path:
-    folder.mkdir(parents=True)
-    (folder / "content").write_bytes(b"x" * size)
+def fill(folder: Path, size: int = 10_000, days: float = 0.0, name: str = "content", text: str | None = None) -> Path:
+    """A folder with a file of this size, and perhaps with this text in it."""
+    (folder / name).parent.mkdir(parents=True)
+    (folder / name).write_bytes(b"x" * size if text is None else text.encode().ljust(size))
     then = time.time() - days * DAY
-    for path in (folder / "content", folder):
+    for path in (folder / name, folder):
         os.utime(path, (then, then))
     return folder
+
+
+def made_assets(cache: Path, name: str, days: float = 0.0) -> Path:
+    return fill(cache / "assets" / name, days=days, name=task_assets.MANIFEST, text=MANIFEST)
+
+
+def made_download(cache: Path, days: float = 0.0) -> Path:
+    return fill(cache / "downloads" / DOWNLOAD, days=days, name="fetched.json", text=NOTE)
+
+
+def made_shelf(cache: Path, digit: int, size: int = 10_000, days: float = 0.0) -> Path:
+    return fill(cache / "signals" / (f"{digit}" * 24), size, days, SHARD)
+
+
+def made_log(cache: Path) -> Path:
+    name = "image-codex-mine-20260601T100000Z-77.log"
+    return fill(cache / "logs", name=name) / name
 
 
 def kept(name: str, size: int, days: float, *, in_use: bool = False) -> Kept:
@@ -80,7 +110,7 @@ def test_a_policy_keeps_what_is_young_small_and_in_use(there: list[Kept], days: 
 
 
 def test_a_dry_run_removes_nothing_and_says_what_would_go(cli: Cli) -> None:
-    assets = fill(cli.cache / "assets" / "probe-abc", days=40)
+    assets = made_assets(cli.cache, "probe-abc", 40)
     told = cli("clean", "--what", "assets", "--older-than", "30d", "--dry-run")
     assert (told.code, assets.exists()) == (0, True)
     assert "would remove assets probe-abc" in told.out
@@ -89,7 +119,7 @@ def test_a_dry_run_removes_nothing_and_says_what_would_go(cli: Cli) -> None:
 
 
 def test_old_assets_go_and_young_ones_stay(cli: Cli) -> None:
-    old, young = (fill(cli.cache / "assets" / f"probe-{days}", days=days) for days in (40, 2))
+    old, young = (made_assets(cli.cache, f"probe-{days}", days) for days in (40, 2))
     told = cli("clean", "--what", "assets", "--older-than", "30d")
     assert told.code == 0
     assert (old.exists(), young.exists()) == (False, True)
@@ -97,7 +127,7 @@ def test_old_assets_go_and_young_ones_stay(cli: Cli) -> None:
 
 
 def test_the_longest_unused_go_until_the_rest_is_small_enough(cli: Cli) -> None:
-    folders = [fill(cli.cache / "signals" / f"s{days}", 100_000, days) for days in (3, 1, 2)]
+    folders = [made_shelf(cli.cache, days, 100_000, days) for days in (3, 1, 2)]
     cli("clean", "--what", "signals", "--max-size", "250k")
     assert [folder.exists() for folder in folders] == [False, True, True]
     cli("clean", "--what", "signals", "--max-size", "0")
@@ -105,8 +135,8 @@ def test_the_longest_unused_go_until_the_rest_is_small_enough(cli: Cli) -> None:
 
 
 def test_what_a_live_process_uses_stays_until_it_is_killed(cli: Cli) -> None:
-    assets = fill(cli.cache / "assets" / "probe-abc", days=40)
-    download = fill(cli.cache / "downloads" / "pool-1", days=40)
+    assets = made_assets(cli.cache, "probe-abc", 40)
+    download = made_download(cli.cache, 40)
     command = [sys.executable, "-c", USING, str(assets)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -115,7 +145,9 @@ def test_what_a_live_process_uses_stays_until_it_is_killed(cli: Cli) -> None:
         assert time.time() - used < DAY, "using them is a use"
         assert not task_assets.remove(assets)
         told = cli("clean", "--what", "assets", "--what", "downloads")
-        assert "would" not in told.out
+        assert "removing" not in told.out
+        assert "in use, and stays: assets probe-abc" in told.out
+        assert f"in use, and stays: downloads {DOWNLOAD}" in told.out
         assert (assets.exists(), download.exists()) == (True, True)
         process.kill()
     cli("clean", "--what", "assets", "--what", "downloads")
@@ -123,7 +155,7 @@ def test_what_a_live_process_uses_stays_until_it_is_killed(cli: Cli) -> None:
 
 
 def test_assets_in_the_making_stay(cli: Cli) -> None:
-    assets = fill(cli.cache / "assets" / "probe-abc")
+    assets = made_assets(cli.cache, "probe-abc")
     with FileLock(cli.cache / "assets" / "probe-abc.lock"):
         assert task_assets.in_use(assets)
         assert cli("clean", "--what", "assets").code == 0
@@ -154,19 +186,205 @@ def test_the_disks_of_a_killed_replay_go_and_are_no_part_of_the_record(cli: Cli)
     disks = fill(killed / "volumes" / "workspace")
     (disks / "link").symlink_to("/etc/passwd")  # what an agent has on its disk is nothing to read
     (killed / "run.json").write_text("{}")
+    (record.folder / "reruns" / "001-replay.json").write_text("{}")  # without a verdict nothing of it is listed
     sealing.note_beside(record)
-    assert set(listing.parse(record.folder / "beside.sha256")) == {"reruns/001-replay/run-1/run.json"}
+    beside = {"reruns/001-replay/run-1/run.json", "reruns/001-replay.json"}
+    assert set(listing.parse(record.folder / "beside.sha256")) == beside
     assert cli("clean", "--what", "volumes").code == 0
     assert (disks.exists(), (killed / "run.json").exists()) == (False, True)
-    assert sealing.check_beside(record.folder) == 1
+    assert sealing.check_beside(record.folder) == len(beside)
 
 
-def test_models_of_a_run_that_is_worked_on_stay(cli: Cli) -> None:
+def test_models_of_a_run_that_is_worked_on_stay_and_are_not_counted(cli: Cli) -> None:
     record = made.made_run(cli.runs, attempts=1)
-    fill(record.folder / "attempts" / "001" / "model")
+    model = fill(record.folder / "attempts" / "001" / "model")
+    (kept,) = disk.find(["models"], cli.cache, cli.runs, None)
     with record.lock():
-        assert "stays" in cli("clean", "--what", "models").out
-        assert (record.folder / "attempts" / "001" / "model").exists()
+        for options in ((), ("--dry-run",)):
+            told = cli("clean", "--what", "models", *options)
+            assert "in use, and stays: models of run run-1" in told.out
+            assert not any(word in told.out for word in ("remov", "free"))
+        assert not kept.remove(), "begun after it was looked for"
+        assert model.exists()
+    assert kept.remove()
+
+
+def test_volumes_that_are_still_attached_stay(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = made.made_run(cli.runs, attempts=1)
+    volumes = fill(record.folder / "volumes")
+    (kept,) = disk.find(["volumes"], cli.cache, cli.runs, None)
+    attached = MountPoint(volumes / "workspace", frozenset(), "ext4", "/dev/loop0")
+    monkeypatch.setattr(disk.mounts, "mounted", lambda pid="self": iter([attached]))
+    assert not kept.remove(), "attached after it was looked for"
+    told = cli("clean", "--what", "volumes", "--dry-run")
+    assert "in use, and stays: volumes of run run-1" in told.out
+    assert "would" not in told.out
+    assert volumes.exists()
+    monkeypatch.undo()
+    assert kept.remove()
+
+
+def test_a_download_that_is_being_fetched_stays(cli: Cli) -> None:
+    folder = made_download(cli.cache)
+    with FileLock(cli.cache / "downloads" / f"{DOWNLOAD}.lock"):
+        assert "stays" in cli("clean", "--what", "downloads").out
+        assert folder.exists()
+    cli("clean", "--what", "downloads")
+    assert not folder.exists()
+
+
+def test_downloads_stay_while_assets_are_being_made_of_them(cli: Cli) -> None:
+    """Assets in the making have a lock, and no folder of their name yet."""
+    folder = made_download(cli.cache)
+    (kept,) = disk.find(["downloads"], cli.cache, cli.runs, None)
+    (cli.cache / "assets").mkdir()
+    with (cli.cache / "assets" / "probe-abc.used").open("w") as used:
+        fcntl.flock(used, fcntl.LOCK_SH)
+        assert "in use, and stays" in cli("clean", "--what", "downloads").out
+        assert not kept.remove(), "begun after it was looked for"
+    assert folder.exists()
+    assert kept.remove()
+
+
+# -- what is not ours ------------------------------------------------------------------------------
+
+KINDS_OF_THE_CACHE = tuple(
+    option for kind in ("assets", "downloads", "signals", "logs") for option in ("--what", kind)
+)
+
+
+def test_what_the_harness_did_not_make_stays(cli: Cli) -> None:
+    """A user may give a folder of their own for the cache, in which the same names mean something else."""
+    cache = cli.cache
+    fill(cache / "assets" / "mine")
+    fill(cache / "assets" / "web", name="manifest.json", text='{"name": "app"}')
+    fill(cache / "assets" / "empty", name="manifest.json", text="{}")
+    fill(cache / "assets" / "linked").joinpath("manifest.json").symlink_to(cache.parent / "manifest.json")
+    (cache.parent / "manifest.json").write_text(MANIFEST)
+    fill(cache / "downloads" / "holiday")
+    fill(cache / "downloads" / DOWNLOAD)
+    fill(cache / "downloads" / "holiday-0123", name="fetched.json", text=NOTE)
+    fill(cache / "downloads" / ("pool-" + "1" * 16), name="fetched.json", text=NOTE).joinpath("mine").touch()
+    fill(cache / "signals" / "my", name=SHARD)
+    fill(cache / "signals" / ("7" * 24))
+    (cache / "signals" / ("8" * 24)).mkdir()
+    fill(cache / "logs", name="server.log")
+    before = sorted(cache.rglob("*"))
+    told = cli("clean", *KINDS_OF_THE_CACHE)
+    assert (told.code, told.out) == (0, "Nothing was left behind.\n")
+    assert sorted(cache.rglob("*")) == before, "and no lock is put beside it"
+
+
+def test_what_the_harness_made_beside_it_goes(cli: Cli) -> None:
+    fill(cli.cache / "assets" / "mine")
+    ours = [
+        made_assets(cli.cache, "probe-abc"),
+        made_download(cli.cache),
+        made_shelf(cli.cache, 7),
+        made_log(cli.cache),
+    ]
+    assert cli("clean", *KINDS_OF_THE_CACHE).code == 0
+    assert not any(path.exists() for path in ours)
+    assert (cli.cache / "assets" / "mine").exists()
+
+
+def test_where_a_link_stands_for_a_folder_of_the_cache_nothing_goes(cli: Cli, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    ours = [
+        made_assets(elsewhere, "probe-abc"),
+        made_download(elsewhere),
+        made_shelf(elsewhere, 7),
+        made_log(elsewhere),
+    ]
+    (elsewhere / "assets" / ".probe-abc-0a1b2c3d").mkdir()
+    (elsewhere / "assets" / "probe-abc.lock").touch()
+    cli.cache.mkdir()
+    for kind in ("assets", "downloads", "signals", "logs"):
+        (cli.cache / kind).symlink_to(elsewhere / kind)
+    before = sorted(elsewhere.rglob("*"))
+    assert cli("clean", *KINDS_OF_THE_CACHE).out == "Nothing was left behind.\n"
+    assert list(leftovers._half_made_assets(cli.cache)) == []
+    assert sorted(elsewhere.rglob("*")) == before
+    assert all(path.exists() for path in ours)
+
+
+def test_links_that_lead_nowhere_end_nothing(cli: Cli) -> None:
+    folder, log = made_download(cli.cache), made_log(cli.cache)
+    (folder / "archive").symlink_to("nowhere")
+    (cli.cache / "downloads" / "broken").symlink_to("nowhere")
+    link = log.with_name(log.name.replace("77", "78"))
+    link.symlink_to("nowhere")
+    (log.with_name(log.name.replace("77", "79"))).mkdir()
+    assert cli("clean", *KINDS_OF_THE_CACHE).code == 0
+    assert (folder.exists(), log.exists(), link.is_symlink()) == (False, False, True)
+
+
+def test_what_cannot_be_removed_is_said_and_the_rest_goes(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    log = made_log(cli.cache)
+    refused = Kept("models", "models of another user", 10, 0.0, refuse)
+    found = [refused, *disk.find(["logs"], cli.cache, cli.runs, None)]
+    monkeypatch.setattr(disk, "find", lambda *arguments: found)
+    told = cli("clean", "--what", "models", "--what", "logs")
+    assert told.code == 0
+    assert "cannot be removed and stays: models of another user: Permission denied" in told.out
+    assert not log.exists()
+
+
+class Images:
+    """An engine that knows a few images."""
+
+    def __init__(self, *images: dict[str, Any]) -> None:
+        self.there = {image["Id"]: image for image in images}
+
+    def images(self, label: str) -> list[dict[str, Any]]:
+        return [image for image in self.there.values() if label in image["Labels"]]
+
+    def inspect_image(self, name: str) -> dict[str, Any]:
+        return self.there[name]
+
+    def remove_image(self, name: str) -> None:
+        del self.there[name]
+
+
+def image(digit: int, *tags: str) -> dict[str, Any]:
+    labels = {f"{LABEL}.image": "base", f"{LABEL}.inputs": "0" * 64}
+    identity = "sha256:" + f"{digit}" * 64
+    return {"Id": identity, "RepoTags": list(tags), "Labels": labels, "Size": 1000, "Created": 0}
+
+
+def built_here(*images: dict[str, Any]) -> None:
+    for one in images:
+        image_builder.Builder._note(one["Id"])
+
+
+def replaced(engine: Images, tmp_path: Path) -> list[Kept]:
+    return disk.find(["images"], tmp_path, tmp_path, engine)  # type: ignore[arg-type]
+
+
+def test_only_untagged_images_that_were_built_here_go(cli: Cli, tmp_path: Path) -> None:
+    tagged, old, nameless = image(1, "curation-harness/base:latest"), image(2), image(3, "<none>:<none>")
+    users = image(4)  # built on base, whose labels it has from there
+    built_here(tagged, old, nameless)
+    engine = Images(tagged, old, nameless, users)
+    found = replaced(engine, tmp_path)
+    assert [one.what for one in found] == ["replaced image base " + "2" * 12, "replaced image base " + "3" * 12]
+    assert all(one.remove() for one in found)
+    assert list(engine.there.values()) == [tagged, users]
+    assert not image_builder.note_of(old["Id"]).exists()
+
+
+def test_an_image_that_was_given_a_tag_since_stays(cli: Cli, tmp_path: Path) -> None:
+    old = image(1)
+    built_here(old)
+    engine = Images(old)
+    (kept,) = replaced(engine, tmp_path)
+    old["RepoTags"] = ["mine:1"]
+    assert not kept.remove()
+    assert list(engine.there) == [old["Id"]]
+    assert replaced(engine, tmp_path) == []
 
 
 def test_a_record_goes_by_its_whole_name_only(cli: Cli) -> None:
@@ -226,7 +444,7 @@ def test_a_run_that_is_worked_on_is_not_removed(tmp_path: Path) -> None:
     ],
 )
 def test_a_policy_that_makes_no_sense_is_wrong_usage(cli: Cli, options: tuple[str, ...]) -> None:
-    assets = fill(cli.cache / "assets" / "probe-abc", days=400)
+    assets = made_assets(cli.cache, "probe-abc", 400)
     assert cli("clean", *options).code == 2
     assert assets.exists()
 
@@ -303,11 +521,13 @@ def test_half_records_go_when_their_process_is_gone(temporary: Path, tmp_path: P
 
 def test_what_a_killed_removal_of_assets_left_is_found(temporary: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    fill(cache / "assets" / ".probe-abc-x1y2")
+    half_made = fill(cache / "assets" / ".probe-abc-x1y2z3_4")
+    others = fill(cache / "assets" / ".probe-abc-holidays of mine")
+    half_made.with_name(".probe-abc-linkedto").symlink_to(others)
     (cache / "assets" / "probe-abc.lock").touch()
     (one,) = leftovers.find(None, cache)
     one.remove()
-    assert not (cache / "assets" / ".probe-abc-x1y2").exists()
+    assert (half_made.exists(), others.exists()) == (False, True)
 
 
 def test_what_a_killed_measurement_left_in_the_cache_is_found(temporary: Path, tmp_path: Path) -> None:
@@ -326,3 +546,23 @@ def test_what_a_killed_measurement_left_in_the_cache_is_found(temporary: Path, t
         one.remove()
         assert alive.is_dir()
     assert list(cache.iterdir()) == []
+
+
+def test_a_folder_of_another_boot_waits_a_day_where_another_machine_may_be_at_work(
+    temporary: Path, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    other = owners.current().model_copy(update={"boot_id": "another"}).model_dump_json()
+    for place in (temporary, cache):
+        for name, days in (("young", 0.5), ("old", 2.0)):
+            fill(place / f"curation-{name}", days=days, name=owners.OWNER_FILE, text=other)
+    at_work = fill(cache / "curation-at-work", days=2, name=owners.OWNER_FILE, text=other)
+    (at_work / "selection.jsonl").write_text("1")
+    os.utime(at_work, (0, 0))
+    fill(cache / "curation-dead", name=owners.OWNER_FILE, text=dead_owner().model_dump_json())
+    assert [one.what.removeprefix("temporary folder ") for one in leftovers.find(None, cache)] == [
+        f"{temporary}/curation-old",
+        f"{temporary}/curation-young",
+        f"{cache}/curation-dead",
+        f"{cache}/curation-old",
+    ]

@@ -14,9 +14,12 @@ from pathlib import Path
 import pytest
 
 from curation_harness.desk.earlier import cards_read, earlier_tries
+from curation_harness.errors import ReproductionFailed
 from curation_harness.record.state import ledger
 from curation_harness.record.store import RunRecord
+from curation_harness.reproduction.runner import Ran
 from curation_harness.run.loop import RunLoop
+from curation_sandbox.errors import ContainerFailed, CurationError, EngineUnavailable
 from curation_sandbox.protocol import (
     Accepted,
     Checking,
@@ -202,6 +205,57 @@ def test_policies_that_make_us_fail_again_and_again_are_tried_no_more(open_agent
             agent.submit(agent.rows(20), "another-key")
         assert spent.value.error == "budget-spent"
         assert agent.policies.runs == allowed
+
+
+def failing(error: CurationError, cause: CurationError | None = None) -> Callable[..., Ran]:
+    """A ``PolicyRunner.run`` that fails as the one that uses a container does."""
+
+    def run(*_: object) -> Ran:
+        raise error from cause
+
+    return run
+
+
+AWAY = EngineUnavailable("No Docker engine is running.")
+NOT_STARTED = ContainerFailed("Could not start a container: the kernel refuses.")
+AGAIN = ReproductionFailed("the policy could not be run again")
+
+
+@pytest.mark.parametrize(("error", "cause"), [(AWAY, None), (AGAIN, AWAY)], ids=["itself", "as the cause"])
+def test_an_engine_that_is_away_is_never_counted_against_the_agent(open_agent, monkeypatch, error, cause):
+    """No policy can bring it about, and an outage may last for longer than failures are refunded."""
+    with open_agent() as agent:
+        rows, code = agent.rows(20), POLICY.replace("COUNT", "20")
+        before = ledger(agent.loop.record)
+        with monkeypatch.context() as outage:
+            outage.setattr(agent.policies, "run", failing(error, cause))
+            for number in range(2 + agent.loop.record.spec.task.budgets.refunds):
+                agent.submit(rows, f"the-key-{number}")
+                agent.loop.work_through()
+                with pytest.raises(HandlerError) as ours:
+                    agent.loop.handler.submitted(f"the-key-{number}")
+                assert (ours.value.status, ours.value.error) == (500, "ours")
+                assert agent.tried(rows, code).state == "failed"
+        assert ledger(agent.loop.record) == before
+        assert not agent.loop.record.refusals()
+        assert agent.tried(rows, code).ok
+        assert agent.settled(rows, "last-key") == Accepted(attempt=1, rows=20)
+
+
+def test_a_container_that_could_not_be_started_is_no_refusal_and_no_attempt(open_agent, monkeypatch):
+    with open_agent() as agent:
+        rows = agent.rows(20)
+        before = ledger(agent.loop.record)
+        with monkeypatch.context() as once:
+            once.setattr(agent.policies, "run", failing(AGAIN, NOT_STARTED))
+            agent.submit(rows, "the-key-1")
+            agent.loop.work_through()
+            with pytest.raises(HandlerError) as ours:
+                agent.loop.handler.submitted("the-key-1")
+            assert (ours.value.status, ours.value.error) == (500, "ours")
+        assert ledger(agent.loop.record) == before
+        assert not agent.loop.record.refusals()
+        assert agent.settled(rows, "the-key-1") == Accepted(attempt=1, rows=20)
 
 
 def test_the_agents_clock_stands_still_while_its_policy_runs(open_agent):

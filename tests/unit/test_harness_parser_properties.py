@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curation_harness.cli.doctor import doctor
 from curation_harness.diagnostics import knobs
 from curation_harness.replay import denials, lanes, normalise
 from curation_harness.reproduction import frame
 from curation_harness.trajectory import bounds, chat, messages, responses
 from curation_harness.trajectory.events import documents
 from curation_plugins.policies.code import PolicyCode
+from curation_sandbox import conformance
+from curation_sandbox.judging import Property
 from mutations import corpus, examples, mutated, mutated_json, watched
 
 MOST = 1000
@@ -101,6 +106,36 @@ NO_CODE = {
 def test_yaml_beside_a_policy_constructs_nothing(text: str) -> None:
     with watched():
         assert list(knobs._of_data("a.yaml", text)) == [repr(text)]
+
+
+def test_a_number_to_the_base_60_beyond_all_floats_is_text() -> None:
+    text = "a: 1" + ":1" * 400 + ".0"
+    assert list(knobs._of_data("a.yaml", text)) == [repr(text)]
+
+
+def test_a_number_to_the_base_60_of_any_length_costs_no_time() -> None:
+    text = "a: 1" + ":1" * 250_000
+    began = time.process_time()
+    assert list(knobs._of_data("a.yaml", text)) == [repr(text)]
+    assert time.process_time() - began < 5
+
+
+def test_a_key_of_more_digits_than_python_writes_is_in_hexadecimal_ones() -> None:
+    key = "0x" + "f" * 5000
+    assert set(knobs._of_data("a.yaml", f"? {key}\n: 7")) == {repr(key), "7"}
+    found = knobs._of_code(
+        "policy.py", f"shares = {{{key}: 7, 8: 9}}\nprint(shares)", PolicyCode.model_validate(NO_CODE)
+    )
+    assert set(found) == {f"key {key}", "key 8", "7", "9"}
+
+
+@pytest.mark.parametrize("name", ["loopback only", "\x1b]0;mine\x07"])
+def test_the_doctor_prints_nothing_that_a_terminal_obeys(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    found = [Property(name=name, holds=True, detail="\x1b[2Jlo\u202e\x9b1m\r", fix="")]
+    monkeypatch.setattr(conformance, "examine_sandbox", lambda *_: found)
+    printed = CliRunner().invoke(doctor, ["--sandbox"], catch_exceptions=False).output
+    assert "lo" in printed
+    assert printed.replace("\n", "").isprintable()
 
 
 def test_the_corpus_is_what_the_parsers_take(tmp_path: Path) -> None:

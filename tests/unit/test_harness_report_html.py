@@ -238,7 +238,7 @@ def test_a_run_without_scores_has_a_report(tmp_path: Path, state: str) -> None:
     if state == "failed":
         made.write_failure(record, 1)
     page = page_of(record)
-    assert "`harness finish` scores it" in page.text
+    assert "`harness finish` goes on" in page.text
     assert ("No submission was accepted" in page.text) == (state == "created")
     assert not [value for value in page.attributes("id") if value == "figure-progress"]
 

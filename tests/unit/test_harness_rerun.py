@@ -213,7 +213,7 @@ def test_a_folder_is_another_one_when_a_file_a_name_or_a_link_is(tmp_path):
 
 def test_a_run_is_not_compared_with_itself(then):
     with pytest.raises(OptionInvalid, match="is run r itself"):
-        commands.against(then, RunRecord.open_run(then.folder), EPSILON)
+        commands.against(then, RunRecord.open_run(then.folder), EPSILON, Watcher())
     assert not (then.folder / "reruns").exists()
 
 

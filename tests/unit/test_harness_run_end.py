@@ -6,7 +6,9 @@ import threading
 
 import pytest
 
+from curation_harness.errors import RunBusy
 from curation_harness.record.sealing import check_sealed, root
+from curation_harness.record.store import RunRecord
 from curation_harness.run import loop as runs
 
 
@@ -48,9 +50,10 @@ def test_a_run_whose_work_does_not_end_is_not_sealed(open_loop, monkeypatch):
         loop.work.add(deaf)
         assert begun.wait(10)
         loop.stop()
+    assert loop.outlived
     assert root(loop.record.folder) is None
-    go_on.set()  # and it writes, after the process let go of the record
+    with pytest.raises(RunBusy), RunRecord.open_run(loop.record.folder).lock():
+        pass
+    go_on.set()  # and it writes, while nobody else does
     assert written.wait(10)
-    with open_loop(record=loop.record) as again:
-        again.recover()
-    check_sealed(loop.record.folder)
+    assert [event.kind for event in RunRecord.open_run(loop.record.folder).events.all()][-1] == "interrupted"

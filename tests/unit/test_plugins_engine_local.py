@@ -456,3 +456,16 @@ def test_constructing_the_engine_touches_nothing(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("CURATION_SLOTS_DIR", str(tmp_path / "slots"))
     LocalEngine()
     assert not list(tmp_path.iterdir())
+
+
+def test_closing_twice_at_once_ends_every_worker_once(tmp_path: Path) -> None:
+    """As a Ctrl-C does while a worker rests: in a thread of its own, and at the run's end."""
+    bench = ProbeBench(tmp_path)
+    for _ in range(5):
+        session = bench.open()
+        bench.train(session)  # its worker rests
+        with ThreadPoolExecutor(4) as threads:
+            for closing in [threads.submit(session.close) for _ in range(4)]:
+                closing.result()
+    started, ended = bench.named("worker-started"), bench.named("worker-ended")
+    assert [event["pid"] for event in started] == [event["pid"] for event in ended]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.lib import format as npy
 from pyarrow import parquet
@@ -168,6 +168,7 @@ def arrays(draw: st.DrawFn) -> bytes:
 @examples(150)
 @given(mutated([data for data in corpus("uids") if not data.startswith(b"PAR1")]) | arrays())
 def test_a_changed_list_of_uids_is_read_or_refused(place: Path, data: bytes) -> None:
+    assume(not data.startswith(b"PAR1"))  # a change may make it parquet: a child process reads that, see below
     check_uids(place, data)
 
 

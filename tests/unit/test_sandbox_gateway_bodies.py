@@ -99,6 +99,21 @@ def test_bombs_are_stopped_while_small(at: GatewayBench, encoding: str, bomb: by
     assert at.provider.asked == []
 
 
+def zstd_with_window(exponent: int) -> bytes:
+    """The body as it is, in a frame that asks for a window of 2**exponent bytes (RFC 8878, 3.1.1)."""
+    block = len(BODY) << 3 | 1  # raw, and the last
+    return b"\x28\xb5\x2f\xfd\x00" + bytes([exponent - 10 << 3]) + block.to_bytes(3, "little") + BODY
+
+
+@pytest.mark.parametrize("exponent", [26, 31])
+def test_a_frame_that_asks_for_a_window_larger_than_a_body_is_refused(at: GatewayBench, exponent: int) -> None:
+    """Attack: some bytes, for which up to two gigabytes would be held."""
+    headers = {"content-encoding": "zstd"}
+    assert at.post(body=zstd_with_window(exponent), headers=headers).status_code == 400
+    assert at.provider.asked == []
+    assert at.post(body=zstd_with_window(25), headers=headers).status_code == 200, "nothing but the window was wrong"
+
+
 def test_a_body_without_end_is_stopped(at: GatewayBench) -> None:
     piece = b"100000\r\n" + b" " * 2**20 + b"\r\n"
     with at.connect() as made:

@@ -20,11 +20,13 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect, Request
 
 from curation_sandbox import conformance, protocol, submit_guard
+from curation_sandbox.errors import CurationError
 from curation_sandbox.gateway import bodies, headers
 from curation_sandbox.gateway.bodies import BodyRefused, BodyRoom
 from curation_sandbox.gateway.sse import EventReader
 from curation_sandbox.gateway.usage import UsageReader
 from curation_sandbox.gateway.wires import Wire
+from curation_sandbox.judging import UNKNOWN, Property
 from mutations import CORPUS, corpus, examples, mutated, mutated_json, watched
 
 REQUESTS = (
@@ -223,17 +225,44 @@ def usage_of(wire: Wire, pieces: list[bytes], *, stream: bool) -> tuple[int, ...
 # -- what a container of the self-check prints -----------------------------------------------------
 
 
-@examples(80)
-@given(mutated_json(corpus("submit")) | mutated(corpus("submit")))
+@examples(200)
+@given(mutated_json(corpus("findings")) | mutated(corpus("findings")))
 def test_changed_findings_of_the_self_check_are_an_object_or_none(data: bytes) -> None:
     with watched():
         found = conformance.read_findings(data)
+        properties = judged(found) if found is not None else []
     assert found is None or isinstance(found, dict)
+    assert all(one.detail.isprintable() for one in properties)
+
+
+def judged(found: dict[str, Any]) -> list[Property]:
+    """None where the findings are refused."""
+    try:
+        return conformance.judged(found, UNKNOWN, "a-stranger")
+    except CurationError:
+        return []
+
+
+def test_findings_with_a_number_beyond_all_floats_are_refused() -> None:
+    found = json.loads((CORPUS / "findings" / "whole.json").read_bytes())
+    found["size"]["/tmp"]["bytes"] = 10**400
+    with pytest.raises(CurationError, match=r"a-stranger is not what it prints: OverflowError"):
+        conformance.judged(found, UNKNOWN, "a-stranger")
+
+
+def test_what_a_terminal_obeys_is_not_in_a_detail() -> None:
+    found = json.loads((CORPUS / "findings" / "whole.json").read_bytes())
+    found["hostname"], found["interfaces"] = "\x1b[2J\x1b]0;mine\x07\n", ["\u202e", "x" * 10**6]
+    properties = conformance.judged(found, UNKNOWN, "a-stranger")
+    assert {one.name for one in properties if not one.holds} >= {"host's name hidden", "loopback only"}
+    assert all(one.detail.isprintable() and len(one.detail) <= 1000 for one in properties)
+    assert conformance._end_of(bytearray(b"no\x1b[2J python3\n")) == "no [2J python3"
 
 
 def test_the_corpus_is_what_the_parsers_take() -> None:
     for data in corpus("model-request"):
         assert bodies.parse(data)
+    assert len(conformance.judged(json.loads(*corpus("findings")), UNKNOWN, "base")) > 30
     assert protocol.SubmitRequest.model_validate_json((CORPUS / "submit" / "submission.json").read_bytes())
     assert protocol.SignalRequest.model_validate_json((CORPUS / "submit" / "signal.json").read_bytes())
     assert issubclass(ClientDisconnect, Exception)

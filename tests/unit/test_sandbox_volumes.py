@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from curation_sandbox import mounts, owners, volumes
+from curation_sandbox import mounts, owners, reaper, volumes
 from curation_sandbox.errors import ContainerFailed
+from curation_sandbox.mounts import MountPoint
+from curation_sandbox.reaper import Leftover
 from curation_sandbox.volumes import Claim, Volume
 
 
@@ -87,6 +89,27 @@ def test_a_claim_that_is_damaged_is_none(tmp_path: Path) -> None:
         (tmp_path / "claim.json").write_bytes(content)
         assert Claim.read(tmp_path / "claim.json") is None
     assert Claim.read(tmp_path / "none.json") is None
+
+
+@pytest.mark.parametrize(
+    ("source", "detached"), [("/dev/loop1", True), ("/dev/loop2", False), ("/dev/sda1", False), ("tmpfs", False)]
+)
+def test_the_reaper_unmounts_nothing_but_the_file_that_was_claimed(
+    source: str, detached: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The claim of a dead process says where its volume was; by now somebody else's may be there."""
+    dead = owners.current().model_copy(update={"started": 1})
+    claim = Claim(image=tmp_path / "v.img", mountpoint=tmp_path / "v", owner=dead)
+    (tmp_path / "claim.json").write_text(claim.model_dump_json())
+    behind = {"/dev/loop1": claim.image, "/dev/loop2": tmp_path / "other.img"}
+    unmounted: list[Path] = []
+    monkeypatch.setattr(reaper, "CLAIMS", tmp_path)
+    monkeypatch.setattr(reaper, "backing_file", behind.get)
+    monkeypatch.setattr(mounts, "at", lambda target: MountPoint(target, frozenset(), "ext4", source))
+    monkeypatch.setattr(mounts, "unmount", unmounted.append)
+    reaper.remove(Leftover("volume", "claim.json", "a volume", dead))
+    assert unmounted == ([claim.mountpoint] if detached else [])
+    assert not (tmp_path / "claim.json").exists(), "it is told once"
 
 
 def test_this_process_lives() -> None:

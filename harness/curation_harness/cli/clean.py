@@ -111,13 +111,25 @@ class _Cleaner:
     def kept(self, kinds: Sequence[str], policy: disk.Policy) -> None:
         there = disk.find(kinds, places.cache(), self._runs, self._engine)
         now = time.time()
+        for one in there:
+            if one.in_use:
+                self._found = True
+                click.echo(f"in use, and stays: {one.what} ({format_size(one.size)})")
         for one in policy.lets_go(there, now):
             days = max(0.0, now - one.used) / 86_400
             self._say(f"{one.what} ({format_size(one.size)}, last used {days:.0f} days ago)")
-            if self._dry_run or one.remove():
+            if self._dry_run or self._removed(one):
                 self._bytes += one.size
-            else:
-                click.echo(f"it is in use after all and stays: {one.what}")
+
+    def _removed(self, one: disk.Kept) -> bool:
+        try:
+            removed = one.remove()
+        except OSError as error:  # the rest can go all the same
+            click.echo(f"it cannot be removed and stays: {one.what}: {error.strerror or error}")
+            return False
+        if not removed:
+            click.echo(f"it is in use after all and stays: {one.what}")
+        return removed
 
     def run(self, name: str) -> None:
         size = disk.size_of_run(self._runs, name)

@@ -13,8 +13,12 @@ from rich.text import Text
 from curation_harness import providers
 from curation_harness.cli.options import as_json
 from curation_harness.console import stdout
+from curation_harness.report.plain import one_line
 from curation_sandbox import conformance
 from curation_sandbox.judging import Property
+
+_NAME, _DETAIL = 100, 1000
+"""Characters that are shown: an image's programs and a model's server have a say in them."""
 
 
 @click.command()
@@ -61,10 +65,12 @@ def _print(found: list[Property], otherwise: str) -> None:
     table.add_column()
     for group, members in groupby(found, key=lambda one: one.group):
         for place, one in enumerate(members):
-            detail = Text(one.detail)
+            detail = Text(one_line(one.detail, _DETAIL))
             if not one.holds and one.fix:
                 detail.append(f"\n→ {one.fix}", style="bold")
-            table.add_row(Text(group if place == 0 else ""), _mark(one, otherwise), Text(one.name), detail)
+            table.add_row(
+                Text(group if place == 0 else ""), _mark(one, otherwise), Text(one_line(one.name, _NAME)), detail
+            )
     stdout().print(table)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Final
 
 import click
 from rich.console import Console
@@ -14,13 +15,17 @@ from curation_harness import places
 from curation_harness.cli.options import a_run, as_json, find_run, load_registry, run_dir, runs_folder
 from curation_harness.console import stdout
 from curation_harness.errors import RunUnknown
-from curation_harness.record.run_lines import lines
+from curation_harness.record.run_lines import Line, lines
 from curation_harness.record.store import RunRecord
 from curation_harness.record.summary import summarize
 from curation_harness.report import wording
+from curation_harness.report.plain import one_line
 from curation_harness.report.steps import StepsView
 from curation_harness.report.terminal import SummaryView
 from curation_harness.trajectory import building
+
+_CELL: Final = 300
+"""Characters of a cell: anybody's words, from a record that may be anybody's."""
 
 
 @click.command()
@@ -33,9 +38,10 @@ def runs(run_dir: Path | None, as_json: bool) -> None:
         raise RunUnknown(
             f"{folder}: no such folder", hint="Without --run-dir, runs are looked for in their usual place."
         )
-    found = list(lines(folder, places.cache()).values())
+    found = lines(folder, places.cache())
     if as_json:
-        click.echo(json.dumps([line.model_dump(exclude_unset=True) for line in found], indent=1))
+        told = [{"folder": name, **line.model_dump(exclude_unset=True)} for name, line in found.items()]
+        click.echo(json.dumps(told, indent=1))
         return
     if not found:
         click.echo(f"No runs in {folder}. `harness launch` makes one.")
@@ -43,12 +49,21 @@ def runs(run_dir: Path | None, as_json: bool) -> None:
     table = Table(box=None, pad_edge=False)
     for column in ("run", "status", "task", "agent", "attempts", "public", "sealed"):
         table.add_column(column, no_wrap=column == "run")
-    for line in found:
-        values = (line.run, line.status, line.task, line.agent, line.attempts, line.best_public, line.sealed)
-        table.add_row(*(Text("" if value is None else str(value)) for value in values))
+    for name, line in found.items():
+        values = (line.status, line.task, line.agent, line.attempts, line.best_public, line.sealed)
+        table.add_row(*map(_cell, (_named(name, line), *values)))
     stdout().print(table)
-    for task, told in sorted({(line.task, wording.means(line.mean_of)) for line in found if line.mean_of}):
-        stdout().print(Text(f"{task}: {told}"))
+    for task, means in sorted({(line.task, wording.means(line.mean_of)) for line in found.values() if line.mean_of}):
+        stdout().print(_cell(f"{task}: {means}"))
+
+
+def _named(folder: str, line: Line) -> str:
+    """A run goes by its folder's name; a copy's run has another one."""
+    return folder if line.run == folder else f"{folder} (holds run {line.run})"
+
+
+def _cell(value: object) -> Text:
+    return Text("" if value is None else one_line(str(value), _CELL))
 
 
 @click.command()

@@ -65,7 +65,7 @@ def rerun(
     made: Rerun | Replay | Outcome
     with watching(as_json) as watcher:
         if against is not None:
-            made = commands.against(record, find_run(against, run_dir), epsilon)
+            made = commands.against(record, find_run(against, run_dir), epsilon, watcher)
         elif live:
             made = commands.again_live(record, load_registry(), places.cache(), epsilon, watcher)
         elif replay:

@@ -14,6 +14,7 @@ from curation_harness import archive, places
 from curation_harness.cli.options import a_run, as_json, find_run, load_registry, run_dir, runs_folder
 from curation_harness.errors import RecordInvalid
 from curation_harness.record import sealing
+from curation_harness.record.layout import BESIDE
 from curation_harness.record.store import RunRecord
 from curation_sandbox import owners
 from curation_sandbox.spec import parse_size
@@ -53,7 +54,10 @@ def verify(run: str, root: str | None, run_dir: Path | None, as_json: bool) -> N
         return
     if as_json:
         sys.exit(RecordInvalid.exit_code)
-    raise RecordInvalid(found.problem, hint="What was changed, and when, cannot be told; a copy may be whole.")
+    hint = "What was changed, and when, cannot be told; a copy may be whole."
+    if BESIDE in found.problem:
+        hint = f"`harness report {found.run_id}` writes the report anew, and lists what is not listed yet."
+    raise RecordInvalid(found.problem, hint=hint)
 
 
 @click.command()

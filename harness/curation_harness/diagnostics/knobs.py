@@ -24,6 +24,13 @@ TOLD: Final = frozenset({"method.yaml", "research.yaml"})
 
 MAX_DEPTH: Final = 32
 """Nesting up to which a YAML file is read as a tree."""
+MAX_SCALAR: Final = 20_000
+"""Characters up to which a plain scalar of a YAML file is read: PyYAML's time for a number to the base 60 grows with
+the square of its length."""
+
+_UNREAD: Final = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError, yaml.YAMLError)
+"""What readers of JSON and YAML raise: over nesting, over an impossible date, over a number to the base 60 beyond all
+floats."""
 
 _SEED: Final = re.compile(r"seed|salt|rng|random_state|generator", re.IGNORECASE)
 _DRAWERS: Final = frozenset({"default_rng", "Random", "RandomState", "seed", "manual_seed", "SeedSequence", "PCG64"})
@@ -179,10 +186,11 @@ class _Walker(ast.NodeVisitor):
     def visit_Dict(self, node: ast.Dict) -> None:
         for key, value in zip(node.keys, node.values, strict=True):
             if key is not None and isinstance(key, ast.Constant):
-                if _SEED.search(str(key.value)):
+                name = _written(key.value)
+                if _SEED.search(name):
                     continue
                 if isinstance(value, (ast.Constant, ast.Tuple, ast.List, ast.UnaryOp)):
-                    self.found[f"{_KEY}{key.value!r}"] += 1
+                    self.found[f"{_KEY}{name}"] += 1
             self.visit(value)
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
@@ -239,7 +247,7 @@ def _of_data(name: str, text: str) -> Iterator[str]:
         tree = (
             json.loads(text) if name.endswith(".json") else _yaml(text) if name.endswith((".yaml", ".yml")) else text
         )
-    except (ValueError, yaml.YAMLError, RecursionError):
+    except _UNREAD:
         tree = text
     yield from _scalars(tree)
 
@@ -249,6 +257,8 @@ def _yaml(text: str) -> object:
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.ScalarEvent) and event.implicit[0] and len(event.value) > MAX_SCALAR:
+            return text
         # the scanner's time grows with the square of the depth; a tag makes the loader fail on what does not fit it
         if depth > MAX_DEPTH or isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None) is not None:
             return text
@@ -261,8 +271,9 @@ def _scalars(tree: object) -> Iterator[str]:
         part = todo.pop()
         if isinstance(part, Mapping):
             for key, value in part.items():
-                if not _SEED.search(str(key)):
-                    todo += [str(key), value]
+                name = key if isinstance(key, str) else _written(key)
+                if not _SEED.search(name):
+                    todo += [name, value]
         elif isinstance(part, list):
             todo += part
         else:
@@ -275,3 +286,11 @@ def _canonical(number: float) -> str:
         return f"{number:g}"
     except OverflowError:
         return hex(int(number))
+
+
+def _written(value: object) -> str:
+    """As Python writes it; an integer of more digits than it writes, in hexadecimal ones."""
+    try:
+        return repr(value)
+    except ValueError:
+        return f"{value:#x}"

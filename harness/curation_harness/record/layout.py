@@ -134,6 +134,36 @@ def walk(folder: Path, *, strict: bool = True) -> Iterator[tuple[str, FileKind]]
         yield path, kind
 
 
+def refuse_links(folder: Path, below: str = "") -> None:
+    """Look through a record before it is read: a file behind a link, a pipe or a device is no part of it, and may be
+    anything. A process may be working on the record.
+
+    Raises:
+        RecordInvalid: there is one; with its name.
+    """
+    try:
+        entries = list(os.scandir(folder))
+    except (FileNotFoundError, NotADirectoryError):  # gone again
+        return
+    except OSError as error:
+        raise RecordInvalid(f"{folder} cannot be read: {error.strerror}") from None
+    for entry in entries:
+        path = f"{below}{entry.name}"
+        if entry.is_dir(follow_symlinks=False):
+            if not _TREES.fullmatch(path):
+                refuse_links(Path(entry.path), f"{path}/")
+        elif not entry.is_file(follow_symlinks=False):
+            raise _not_a_file(folder, path, link=entry.is_symlink())
+
+
+def _not_a_file(folder: Path, path: str, *, link: bool) -> RecordInvalid:
+    what = "a link" if link else "neither a file nor a folder"
+    return RecordInvalid(
+        f"{folder}: {shown(path)} is {what}; a run record holds files and folders only",
+        hint="The record was changed; nothing behind the link was read." if link else "The record was changed.",
+    )
+
+
 def _paths(folder: Path, below: str, *, strict: bool) -> Iterator[str]:
     try:
         entries = list(os.scandir(folder))
@@ -148,11 +178,7 @@ def _paths(folder: Path, below: str, *, strict: bool) -> Iterator[str]:
         elif stat.S_ISREG(mode):
             yield path
         elif strict:
-            what = "a link" if stat.S_ISLNK(mode) else "neither a file nor a folder"
-            raise RecordInvalid(
-                f"{folder}: {shown(entry.name)} is {what}; a run record holds files and folders only",
-                hint="The record was changed; nothing behind the link was read.",
-            )
+            raise _not_a_file(folder, entry.name, link=stat.S_ISLNK(mode))
 
 
 def shown(path: str) -> str:

@@ -19,14 +19,15 @@ from curation_harness.record.entry import Entry
 from curation_harness.record.models import FORMAT
 from curation_harness.record.state import best, status
 from curation_harness.record.store import RunRecord, held, run_ids
-from curation_harness.record.sums import Half
+from curation_harness.record.sums import HALVES, Half
 from curation_sandbox import __version__
 from curation_sandbox.errors import CurationError
 
 FOLDER: Final = "run-lines"
 """Of the cache."""
-_LINE: Final = 2
-"""Raised with every change of ``Line``: lines of before are made again."""
+_LINE: Final = 3
+"""Raised with every change of ``Line`` or of how one is made: lines of before are made again."""
+_UNREADABLE: Final = "unreadable: "
 _STAMPED: Final = ("run.json", "events.jsonl", "headline.json")
 _OF_ATTEMPT: Final = ("submission.json", "result.json")
 
@@ -36,19 +37,24 @@ class Line(Entry):
 
     run: str
     status: str
-    """A ``RunStatus``, or ``unreadable: …``."""
+    """A ``RunStatus``, or ``unreadable:`` and why."""
     task: str | None = None
     agent: str | None = None
     attempts: int | None = None
     best_public: str | None = None
     sealed: str | None = None
     mean_of: dict[Half, str] = {}
-    """Which mean a score is, by half; empty of a run that does not say."""
+    """Which mean a score is, by half; empty of a run that does not say it of both."""
 
     @property
     def ended(self) -> bool:
         """Whether the run came to its end: nothing will go on with it."""
         return self.status in ("scored", "empty")
+
+    @property
+    def readable(self) -> bool:
+        """Whether the record could be read."""
+        return not self.status.startswith(_UNREADABLE)
 
 
 class _Kept(Entry):
@@ -67,8 +73,9 @@ def lines(runs: Path, cache: Path) -> dict[str, Line]:
     place = cache / FOLDER / f"{hashlib.sha256(os.fsencode(runs)).hexdigest()[:24]}.json"
     known = _read(place)
     found = {name: _looked_up(runs / name, known.get(name)) for name in _begun(runs)}
-    if found != known:
-        _write(place, found)
+    kept = {name: one for name, one in found.items() if one.line.readable}
+    if kept != known:  # what cannot be read now may be read tomorrow, and no stamp tells: a mode, a disk
+        _write(place, kept)
     return {name: _now(runs / name, kept.line) for name, kept in found.items()}
 
 
@@ -78,7 +85,7 @@ def _begun(runs: Path) -> list[str]:
 
 def _looked_up(folder: Path, known: _Kept | None) -> _Kept:
     stamp = "\n".join(_stamps(folder))
-    digest = hashlib.sha256(stamp.encode()).hexdigest()[:32]
+    digest = hashlib.sha256(os.fsencode(stamp)).hexdigest()[:32]  # a file's name is not always UTF-8
     return known if known is not None and known.stamp == digest else _Kept(stamp=digest, line=_made(folder))
 
 
@@ -108,6 +115,7 @@ def _made(folder: Path) -> Line:
         record = RunRecord.open_run(folder)
         winner = best(record.results())
         headline, scoring = record.headline(), record.spec.scoring
+        mean_of = scoring.mean_of if scoring is not None else {}
         return Line(
             run=record.spec.run_id,
             status=status(record),
@@ -116,10 +124,16 @@ def _made(folder: Path) -> Line:
             attempts=len(record.submissions()),
             best_public=f"{winner.public.mean:.4f}" if winner and winner.public else None,
             sealed=f"{headline.sealed.mean:.4f}" if headline else None,
-            mean_of=dict(scoring.mean_of) if scoring is not None else {},
+            mean_of=dict(mean_of) if mean_of.keys() == set(HALVES) else {},
         )
-    except CurationError as error:  # one damaged record does not hide the others
-        return Line(run=folder.name, status=f"unreadable: {error.message}")
+    except (CurationError, OSError) as error:  # one damaged record does not hide the others
+        return _unreadable(folder.name, error)
+
+
+def _unreadable(run: str, error: CurationError | OSError) -> Line:
+    if isinstance(error, CurationError):
+        return Line(run=run, status=_UNREADABLE + error.message)
+    return Line(run=run, status=f"{_UNREADABLE}{error.filename or run}: {error.strerror or error}")
 
 
 def _now(folder: Path, line: Line) -> Line:
@@ -128,8 +142,8 @@ def _now(folder: Path, line: Line) -> Line:
         return line
     try:
         return line.model_copy(update={"status": "running" if held(folder) else "unscored"})
-    except CurationError as error:
-        return Line(run=line.run, status=f"unreadable: {error.message}")
+    except (CurationError, OSError) as error:
+        return _unreadable(line.run, error)
 
 
 def _version() -> str:

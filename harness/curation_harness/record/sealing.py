@@ -6,6 +6,7 @@ is made of a record later (report, trajectory, reruns) stands in a list of its o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,8 @@ from curation_harness.record import files, listing
 from curation_harness.record.layout import BESIDE, MANIFEST, shown, walk
 from curation_harness.record.store import RunRecord
 
+_RERUN: Final = re.compile(r"reruns/(\d{3}(?:-[a-z]+)?)(?:/.*|\.log)", re.DOTALL)
+"""What belongs to a rerun, beside its verdict."""
 _HINT: Final = "The record was changed or damaged; a copy of it from another place may be whole."
 
 
@@ -33,11 +36,18 @@ def seal(record: RunRecord) -> str:
 
 
 def unseal(record: RunRecord) -> None:
-    """Break the seal, before anything is written into the record; the caller holds its lock."""
-    manifest = record.folder / MANIFEST
+    """Break the seal, before anything is written into the record; the caller holds its lock. What was made of the
+    record as it was (report, trajectory) goes, too: it is made anew when the run is over."""
+    manifest, place = record.folder / MANIFEST, record.folder / BESIDE
     if manifest.exists():
         manifest.unlink()
         files.sync_folder(record.folder)
+    if place.exists():
+        known = _listed(record.folder)
+        files.write(place, listing.render({path: known[path] for path in known if _of_rerun(path)}))
+        for path in known:
+            if not _of_rerun(path):
+                (record.folder / path).unlink(missing_ok=True)
 
 
 def root(folder: Path) -> str | None:
@@ -47,14 +57,20 @@ def root(folder: Path) -> str | None:
 
 
 def note_beside(record: RunRecord, *rewritten: str) -> None:
-    """List what was made beside a sealed record. Files that are listed already keep their digests, but for those that
-    were ``rewritten``. The caller holds the record's lock."""
-    place = record.folder / BESIDE
-    known = listing.parse(place) if place.exists() else {}
-    for path in _standing(record.folder, "beside", strict=False):
-        if path not in known or path in rewritten:
-            known[path] = listing.digest_of(record.folder / path)
+    """List what was made beside a sealed record, but for reruns without a verdict: they are going on, or were killed.
+    Files that are listed already keep their digests, but for those that were ``rewritten``. The caller holds the
+    record's lock."""
+    folder, place = record.folder, record.folder / BESIDE
+    known = {path: digest for path, digest in _listed(folder).items() if not _undecided(folder, path)}
+    for path in _standing(folder, "beside", strict=False):
+        if not _undecided(folder, path) and (path not in known or path in rewritten):
+            known[path] = listing.digest_of(folder / path)
     files.write(place, listing.render(known))
+
+
+def written_up(record: RunRecord) -> bool:
+    """Whether what is made of a record at its end is listed, and not only reruns."""
+    return any(not _of_rerun(path) for path in _listed(record.folder))
 
 
 def note_beside_unless_busy(record: RunRecord, *rewritten: str) -> None:
@@ -73,12 +89,26 @@ def check_sealed(folder: Path) -> tuple[int, int]:
 
 
 def check_beside(folder: Path) -> int:
-    """Likewise what was made later; of reruns that did not end nothing is asked. Returns how many files they are."""
-    there = set(_standing(folder, "beside"))
+    """Likewise what was made later; of reruns without a verdict nothing is asked. Returns how many files they are."""
+    known = _listed(folder)
+    there = {path for path in _standing(folder, "beside") if path in known or not _undecided(folder, path)}
+    return _check(folder, BESIDE, known, there)[0]
+
+
+def _listed(folder: Path) -> dict[str, str]:
+    """Digests of what was made later, by path."""
     place = folder / BESIDE
-    known = listing.parse(place) if place.exists() else {}
-    ended = {path for path in there if path in known or not path.startswith("reruns")}
-    return _check(folder, BESIDE, known, ended)[0]
+    return listing.parse(place) if place.exists() else {}
+
+
+def _of_rerun(path: str) -> bool:
+    return path.startswith("reruns")
+
+
+def _undecided(folder: Path, path: str) -> bool:
+    """Whether a file belongs to a rerun that has come to no verdict."""
+    found = _RERUN.fullmatch(path)
+    return found is not None and not (folder / "reruns" / f"{found[1]}.json").is_file()
 
 
 def _standing(folder: Path, stands: str, *, strict: bool = True) -> list[str]:
@@ -101,6 +131,7 @@ def _check(folder: Path, name: str, listed: dict[str, str], there: Collection[st
         size += (folder / path).stat().st_size
         if listing.digest_of(folder / path) != listed[path]:
             raise RecordInvalid(
-                f"{folder}: {shown(path)} is not what it was: its SHA-256 is not the one in {name}", hint=_HINTS[name]
+                f"{folder}: {shown(path)} is not what it was (or {name} is not): its SHA-256 is another one",
+                hint=_HINTS[name],
             )
     return len(listed), size

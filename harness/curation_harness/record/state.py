@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from curation_harness.record import event_data
 from curation_harness.record.models import AttemptResult, RunStatus
 from curation_harness.record.store import RunRecord
 from curation_plugins.config import Budgets
@@ -125,8 +126,9 @@ def status(record: RunRecord) -> RunStatus:
     """The run's status; ``running`` only while a process holds it."""
     turns = record.events.of("ended", "resumed")  # a resumed run goes on after an earlier end
     if turns and turns[-1].kind == "ended":
-        final: RunStatus = turns[-1].data["status"]
-        return final
+        ended = event_data.check(turns[-1])
+        assert isinstance(ended, event_data.Ended)
+        return ended.status
     return "running" if record.held() else "unscored"
 
 

@@ -45,6 +45,7 @@ from curation_harness.errors import RecordInvalid, RunBusy, RunExists, RunFolder
 from curation_harness.record import files
 from curation_harness.record.entry import Entry
 from curation_harness.record.events import EventLog
+from curation_harness.record.layout import refuse_links
 from curation_harness.record.models import (
     FORMAT,
     AttemptResult,
@@ -130,6 +131,7 @@ class RunRecord:
             )
         if not folder.is_dir():
             raise RunUnknown(f"no run folder {folder}", hint="`harness runs` lists the runs there are.")
+        refuse_links(folder)
         path = folder / "run.json"
         try:
             text = path.read_text(encoding="utf-8")
@@ -176,7 +178,7 @@ class RunRecord:
         """Hold the run for this process.
 
         Raises:
-            RunBusy: another process holds it.
+            RunBusy: another process holds it. RecordInvalid: its lock cannot be opened.
         """
         lock = FileLock(self.folder / LOCK)
         try:
@@ -186,6 +188,8 @@ class RunRecord:
                 f"another process works on run {self.spec.run_id}",
                 hint="Wait for it, or end it with Ctrl-C there.",
             ) from None
+        except OSError as error:
+            raise RecordInvalid(f"{self.folder}: {LOCK} cannot be opened: {error.strerror}") from None
         try:
             self.events.reload()  # another process may have appended since this record was opened
             yield

@@ -87,6 +87,7 @@ class Replayer:
             shutil.rmtree(replayed.folder / "volumes", ignore_errors=True)
         replay = self._verdict(replayed, source, self._causes())
         files.write_model(folder.with_suffix(".json"), replay)
+        self.watcher.step(f"what was found is kept in {folder.with_suffix('.json')}")
         return replay
 
     def _policies(self) -> ContainerRunner:

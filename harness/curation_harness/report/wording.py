@@ -14,7 +14,7 @@ from curation_sandbox.protocol import Budget
 
 STATUS_SENTENCES: dict[RunStatus, str] = {
     "running": "The run is going on; what stands here is what there is so far.",
-    "unscored": "The run was interrupted before it was scored: `harness finish` scores it.",
+    "unscored": "The run was interrupted before it was scored: `harness resume` or `harness finish` goes on.",
     "scored": "The run is complete.",
     "empty": "The run ended without a scored attempt, so it has no headline.",
     "failed": "The harness failed and the run has no headline. That says nothing about the agent.",

@@ -37,6 +37,7 @@ def again_by_submissions(
             with engine.open(run_id=record.spec.run_id, log=log, config=task.config) as session:
                 trials = TrialRunner(task, assets, session)
                 made = SubmissionRerunner(record, trials, epsilon, watcher.progress, folder).run()
+            watcher.step(f"what was found is kept in {folder.with_suffix('.json')}")
         except BaseException:  # Ctrl-C too: a rerun without a verdict leaves no folder
             numbers.withdraw(folder)
             raise
@@ -79,10 +80,10 @@ def again_live(
     outcome = runs.begin(plan, plan.seat(assets, image, line), agent, image, record.references(), watcher)
     if outcome.status == "unscored":
         return outcome
-    return against(record, outcome.record, epsilon)
+    return against(record, outcome.record, epsilon, watcher)
 
 
-def against(record: RunRecord, other: RunRecord, epsilon: float) -> Rerun:
+def against(record: RunRecord, other: RunRecord, epsilon: float, watcher: Watcher) -> Rerun:
     """Compare a run with one that was launched from its spec, and write the verdict beside the first.
 
     Raises:
@@ -98,6 +99,7 @@ def against(record: RunRecord, other: RunRecord, epsilon: float) -> Rerun:
     with record.lock():
         folder = numbers.new_folder(record, "live")
         files.write_model(folder.with_suffix(".json"), made)
+        watcher.step(f"what was found is kept in {folder.with_suffix('.json')}")
         numbers.withdraw(folder)  # the new run has a folder of its own among the runs
         note_beside(record)
     return made

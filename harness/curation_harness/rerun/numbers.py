@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 from itertools import count
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal, get_args
 
 from curation_harness.record.store import RunRecord
 from curation_sandbox import mounts
 
 Kind = Literal["replay", "submissions", "live"]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 
 def new_folder(record: RunRecord, kind: Kind) -> Path:
@@ -20,7 +21,7 @@ def new_folder(record: RunRecord, kind: Kind) -> Path:
     still mounted.
     """
     reruns = record.folder / "reruns"
-    for killed in reruns.glob("[0-9][0-9][0-9]-*/"):
+    for killed in (found for kind in KINDS for found in reruns.glob(f"[0-9][0-9][0-9]-{kind}/")):
         if not killed.with_suffix(".json").exists() and not mounts.below(killed):
             withdraw(killed)
     taken = {path.name[:3] for path in reruns.glob("[0-9][0-9][0-9]*")}

@@ -8,10 +8,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Final
 
 from pydantic import JsonValue
 
@@ -46,6 +47,8 @@ from curation_sandbox.errors import CurationError
 from curation_sandbox.protocol import AttemptState
 
 POLL_SECONDS = 0.1
+_HELD: Final[list[AbstractContextManager[None]]] = []
+"""Locks that are let go of with the process."""
 STOP_SECONDS = 15.0
 """How long an interrupted run waits for the work under way to let go of the record."""
 
@@ -78,12 +81,14 @@ class RunLoop:
         self._done_at: float | None = None
         self._agent_over = False
         self._told_interruption = False
-        self._outlived = False
+        self._lock = self.record.lock()
+        self.outlived = False
+        """Whether work could not be ended when the run was stopped, and may yet write."""
 
     def __enter__(self) -> RunLoop:
         with ExitStack() as stack:
-            stack.enter_context(self.record.lock())
-            stack.push(self._seal)
+            self._lock.__enter__()
+            stack.push(self._let_go)
             unseal(self.record)
             self.record.settle_format()
             self.record.events.drop_torn_tail()
@@ -310,17 +315,20 @@ class RunLoop:
             else:
                 self.work.finish()
         finally:
-            self._outlived = self.work.alive
+            self.outlived = self.work.alive
 
-    def _seal(
+    def _let_go(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Seal the record when the work on it is over, however it ended. Work that could not be ended may yet write:
-        its record stays unsealed, as after a kill."""
-        if self._outlived:
+        """Seal the record when the work on it is over, however it ended, and unlock it. Where work could not be ended
+        the record stays unsealed, as after a kill, and locked as long as this process lives."""
+        if self.outlived:
+            _HELD.append(self._lock)
             return
         try:
             seal(self.record)
         except (CurationError, OSError):
             if error is None:  # what went wrong before is told, not that this does, too
                 raise
+        finally:
+            self._lock.__exit__(None, None, None)

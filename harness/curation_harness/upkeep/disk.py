@@ -2,29 +2,34 @@
 
 Nothing here is a run record: of ended runs only trained models and the agent's volumes are listed. A record itself
 goes only by name (``remove_run``). What a live process uses is never removed: the holder's lock says so, not a guess.
+The cache may be a folder in which a user has other things: a place is ours by what is in it, not by its name alone.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from filelock import FileLock, Timeout
 
 from curation_harness.attempts.checkpoints import NAME as MODEL
 from curation_harness.errors import RecordInvalid, RunBusy, RunUnknown
 from curation_harness.record.run_lines import lines
-from curation_harness.record.store import LOCK, RunRecord
+from curation_harness.record.store import LOCK, RunRecord, held
 from curation_plugins import assets as task_assets
-from curation_sandbox import mounts
+from curation_plugins.hub import store as downloads
+from curation_sandbox import image_builder, mounts
 from curation_sandbox.engine import LABEL, Engine
-from curation_sandbox.errors import ContainerFailed, CurationError
+from curation_sandbox.errors import ContainerFailed, CurationError, ImageMissing
 
 KINDS: Final = {
     "assets": "pools and items that tasks made; the next launch makes them again",
@@ -36,6 +41,13 @@ KINDS: Final = {
     "logs": "logs of image builds",
 }
 """What ``harness clean --what`` takes, beside leftovers; each with what is lost."""
+
+_OF_A_DOWNLOAD: Final = frozenset(
+    (downloads.NOTE, f".{downloads.NOTE}", downloads.BEFORE, downloads.FILES, downloads.ARCHIVE, "unpacking")
+)
+_LOG: Final = re.compile(r"image-.+-\d{8}T\d{6}Z-\d+\.log")
+_SHELF: Final = re.compile(r"[0-9a-f]{24}")
+_SHARD: Final = re.compile(r"\.?[0-9a-f]{32}\.json(\.tmp)?")
 
 
 @dataclass(frozen=True)
@@ -88,8 +100,8 @@ def find(kinds: Sequence[str], cache: Path, runs: Path, engine: Engine | None) -
     """Everything of these kinds that is there; of images nothing where there is no engine."""
     finders: dict[str, Callable[[], Iterator[Kept]]] = {
         "assets": lambda: _assets(cache),
-        "downloads": lambda: _shared(cache, "downloads"),
-        "signals": lambda: _shared(cache, "signals"),
+        "downloads": lambda: _shared(cache, "downloads", _fetched),
+        "signals": lambda: _shared(cache, "signals", _shelf),
         "models": lambda: _of_runs(cache, runs, "models", f"attempts/*/{MODEL}"),
         "volumes": lambda: _of_runs(cache, runs, "volumes", "volumes", "reruns/*/*/volumes"),
         "images": lambda: _images(engine) if engine is not None else iter(()),
@@ -149,22 +161,68 @@ def _require_detached(folder: Path) -> None:
 
 def _assets(cache: Path) -> Iterator[Kept]:
     for folder in _folders(cache / "assets"):
-        used = task_assets.last_used(folder)
-        remove = partial(task_assets.remove, folder)
-        yield Kept("assets", f"assets {folder.name}", _size(folder), used, remove, task_assets.in_use(folder))
+        if _made_by_a_task(folder):
+            used = task_assets.last_used(folder)
+            remove = partial(task_assets.remove, folder)
+            yield Kept("assets", f"assets {folder.name}", _size(folder), used, remove, _assets_in_use(folder))
 
 
-def _shared(cache: Path, kind: str) -> Iterator[Kept]:
+def _made_by_a_task(folder: Path) -> bool:
+    """Whether there is a task's manifest, which is written last. The locks beside the folder say nothing: a look at
+    whether somebody holds them makes them."""
+    try:
+        manifest = json.loads(_content(folder / task_assets.MANIFEST))
+    except (OSError, ValueError):
+        return False
+    return (
+        isinstance(manifest, dict)
+        and len(manifest) > 0
+        and all(isinstance(entry, dict) and entry.keys() == {"sha256", "size"} for entry in manifest.values())
+    )
+
+
+def _assets_in_use(folder: Path) -> bool:
+    try:
+        return task_assets.in_use(folder)
+    except OSError:  # another user's, of whom nothing is known
+        return True
+
+
+def _shared(cache: Path, kind: str, ours: Callable[[Path], bool]) -> Iterator[Kept]:
     """What several tasks may use without saying so: it stays while any process uses any assets of the cache."""
     in_use = _any_assets_in_use(cache)
     for folder in _folders(cache / kind):
-        used = max((entry.stat().st_mtime for entry in folder.iterdir()), default=folder.stat().st_mtime)
-        what = f"{kind} {folder.name}"
-        yield Kept(kind, what, _size(folder), used, partial(_remove_unless_used, folder, cache), in_use)
+        if ours(folder):
+            used = max((entry.lstat().st_mtime for entry in folder.iterdir()), default=folder.lstat().st_mtime)
+            what = f"{kind} {folder.name}"
+            yield Kept(kind, what, _size(folder), used, partial(_remove_unless_used, folder, cache), in_use)
+
+
+def _fetched(folder: Path) -> bool:
+    """Whether it has the note of what was fetched, of a want of its name, and nothing that no fetch writes."""
+    try:
+        note = downloads.Fetched.model_validate_json(_content(folder / downloads.NOTE))
+        names = {entry.name for entry in folder.iterdir()}
+    except (OSError, ValueError):
+        return False
+    named = re.fullmatch(rf"{re.escape(note.name)}-[0-9a-f]{{16}}", folder.name)
+    return named is not None and names <= _OF_A_DOWNLOAD
+
+
+def _shelf(folder: Path) -> bool:
+    """Whether it is named as the shelf of a signal, and has shards of values and nothing else."""
+    try:
+        names = [entry.name for entry in folder.iterdir()]
+    except OSError:
+        return False
+    return _SHELF.fullmatch(folder.name) is not None and bool(names) and all(map(_SHARD.fullmatch, names))
 
 
 def _any_assets_in_use(cache: Path) -> bool:
-    return any(task_assets.in_use(assets) for assets in _folders(cache / "assets"))
+    """Those that are being made count, too, which have no folder yet."""
+    suffix = task_assets.USED_SUFFIX
+    said = (cache / "assets").glob(f"*{suffix}")
+    return any(_assets_in_use(place.with_name(place.name.removesuffix(suffix))) for place in said)
 
 
 def _remove_unless_used(folder: Path, cache: Path) -> bool:
@@ -183,11 +241,20 @@ def _of_runs(cache: Path, runs: Path, kind: str, *patterns: str) -> Iterator[Kep
         folder = runs / name
         if not line.ended or folder.is_symlink():
             continue
-        used = (folder / "events.jsonl").stat().st_mtime
+        used = (folder / "events.jsonl").lstat().st_mtime
         for place in sorted(place for pattern in patterns for place in folder.glob(pattern)):
             if place.is_dir() and not place.is_symlink():
                 what = f"{kind} of run {name}: {place.relative_to(folder)}"
-                yield Kept(kind, what, _size(place), used, partial(_remove_of_run, folder, place))
+                remove = partial(_remove_of_run, folder, place)
+                yield Kept(kind, what, _size(place), used, remove, _run_in_use(folder, place))
+
+
+def _run_in_use(folder: Path, place: Path) -> bool:
+    """Whether a process works on the run, or a container has this part of it."""
+    try:
+        return held(folder) or bool(mounts.below(place))
+    except RecordInvalid:
+        return True
 
 
 def _remove_of_run(folder: Path, place: Path) -> bool:
@@ -201,8 +268,9 @@ def _remove_of_run(folder: Path, place: Path) -> bool:
 
 
 def _images(engine: Engine) -> Iterator[Kept]:
+    """Not every image with our label: one that somebody built on ours has it from there."""
     for image in engine.images(f"{LABEL}.image"):
-        if any(tag != "<none>:<none>" for tag in image.get("RepoTags") or ()):
+        if _tags(image) or not image_builder.note_of(image["Id"]).exists():
             continue
         name = (image.get("Labels") or {}).get(f"{LABEL}.image", "?")
         what = f"replaced image {name} {image['Id'].removeprefix('sha256:')[:12]}"
@@ -211,18 +279,28 @@ def _images(engine: Engine) -> Iterator[Kept]:
         )
 
 
+def _tags(image: Mapping[str, Any]) -> list[str]:
+    return [tag for tag in image.get("RepoTags") or () if tag != "<none>:<none>"]
+
+
 def _remove_image(engine: Engine, identity: str) -> bool:
     try:
+        if _tags(engine.inspect_image(identity)):  # given one since: the engine would take that away with the image
+            return False
         engine.remove_image(identity)
+    except ImageMissing:
+        pass
     except CurationError:  # a container or another image needs it
         return False
+    image_builder.note_of(identity).unlink(missing_ok=True)
     return True
 
 
 def _logs(cache: Path) -> Iterator[Kept]:
-    for path in sorted((cache / "logs").glob("*.log")):
-        found = path.stat()
-        yield Kept("logs", f"log {path.name}", found.st_blocks * 512, found.st_mtime, partial(_unlink, path))
+    for path in _entries(cache / "logs"):
+        found = path.lstat()
+        if stat.S_ISREG(found.st_mode) and _LOG.fullmatch(path.name):
+            yield Kept("logs", f"log {path.name}", found.st_blocks * 512, found.st_mtime, partial(_unlink, path))
 
 
 def _unlink(path: Path) -> bool:
@@ -231,10 +309,21 @@ def _unlink(path: Path) -> bool:
 
 
 def _folders(place: Path) -> list[Path]:
-    if not place.is_dir():
+    return [entry for entry in _entries(place) if entry.is_dir() and not entry.is_symlink()]
+
+
+def _entries(place: Path) -> list[Path]:
+    """What is in a folder of the cache; where a link stands for it, whose that is nobody knows."""
+    if place.is_symlink() or not place.is_dir():
         return []
-    found = (entry for entry in place.iterdir() if not entry.name.startswith("."))
-    return sorted(entry for entry in found if entry.is_dir() and not entry.is_symlink())
+    return sorted(entry for entry in place.iterdir() if not entry.name.startswith("."))
+
+
+def _content(path: Path) -> bytes:
+    """Raises OSError: not there, or no regular file."""
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise FileNotFoundError(path)
+    return path.read_bytes()
 
 
 def _size(folder: Path) -> int:

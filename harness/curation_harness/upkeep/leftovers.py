@@ -26,6 +26,9 @@ listens."""
 RECORD_SECONDS: Final = 3600
 """A half-made record is looked at after this: another machine may share the folder of runs, and its processes are
 not seen from here."""
+BOOT_SECONDS: Final = 86_400
+"""A folder in the cache whose maker was of another boot goes after this: the cache may be shared, and the boot be
+another machine's, on which the maker is at work."""
 BIND_SECONDS = 0.3
 """Between a server's bind and its listen a socket refuses; a second look after this tells it from a dead one."""
 
@@ -49,17 +52,25 @@ def find(engine: Engine | None, cache: Path, runs: Path | None = None) -> list[L
     """
     found = [Leftover(one.what, partial(reaper.remove, one, engine)) for one in reaper.leftovers(engine)]
     records = _half_records(runs) if runs is not None else ()
-    temporary = [one for place in (Path(tempfile.gettempdir()), cache) for one in _temporary(place)]
+    temporary = [*_temporary(Path(tempfile.gettempdir()), shared=False), *_temporary(cache, shared=True)]
     return [*found, *temporary, *_half_made_assets(cache), *records]
 
 
-def _temporary(place: Path) -> Iterator[Leftover]:
+def _temporary(place: Path, *, shared: bool) -> Iterator[Leftover]:
+    """
+    Args:
+        shared: other machines may see the place, too.
+    """
     for folder in sorted(place.glob(f"{owners.TEMPORARY}*")):
         if not folder.is_dir() or folder.is_symlink():
             continue
         owner = owners.of_folder(folder)
         path = folder / SOCKETS / SOCKET_NAME
-        dead = owner.dead if owner is not None else _own(folder) and path.is_socket() and _refuses(path)
+        if owner is not None:
+            here = owner.boot_id == owners.current().boot_id
+            dead = owner.dead and (here or not shared or _age(folder) > BOOT_SECONDS)
+        else:
+            dead = _own(folder) and path.is_socket() and _refuses(path)
         if dead:
             what = "socket folder" if (folder / SOCKETS).is_dir() else "temporary folder"
             yield Leftover(f"{what} {folder}", partial(_remove_tree, folder))
@@ -77,15 +88,28 @@ def _half_records(runs: Path) -> Iterator[Leftover]:
 
 
 def _half_made_assets(cache: Path) -> Iterator[Leftover]:
-    """Folders that an interrupted ``prepare`` left; whoever makes assets holds the lock beside them."""
-    for lock in sorted((cache / "assets").glob("*.lock")):
+    """Folders that an interrupted ``prepare`` or removal left; whoever makes assets holds the lock beside them."""
+    place = cache / "assets"
+    if place.is_symlink():  # whose that is nobody knows
+        return
+    for lock in sorted(place.glob("*.lock")):
+        named = re.compile(rf"\.{re.escape(lock.stem)}-[a-z0-9_]{{8}}")  # as mkdtemp does
         try:
             with FileLock(lock, timeout=0):
-                dead = sorted(lock.parent.glob(f".{lock.stem}-*"))
-        except Timeout:
+                dead = sorted(folder for folder in place.iterdir() if named.fullmatch(folder.name))
+        except (Timeout, OSError):  # at work, or another user's
             continue
         for folder in dead:
-            yield Leftover(f"half-made files {folder}", partial(_remove_tree, folder))
+            if folder.is_dir() and not folder.is_symlink() and _own(folder):
+                yield Leftover(f"half-made files {folder}", partial(_remove_tree, folder))
+
+
+def _age(folder: Path) -> float:
+    """Seconds since something in it changed; none if somebody removes it at the same time."""
+    try:
+        return time.time() - max(path.lstat().st_mtime for path in (folder, *folder.iterdir()))
+    except FileNotFoundError:
+        return 0.0
 
 
 def _own(folder: Path) -> bool:

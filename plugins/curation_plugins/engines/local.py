@@ -77,6 +77,7 @@ class LocalSession(EngineSession):
         self._busy: list[_Worker] = []
         self._calls = 0
         self._closed = threading.Event()
+        self._closing = threading.Lock()
         self._last = threading.local()
         self._latest = ""
 
@@ -189,6 +190,10 @@ class LocalSession(EngineSession):
     def close(self) -> None:
         """End every worker. A job that another thread has under way raises WorkStopped there."""
         self._closed.set()
+        with self._closing:  # a run that is stopped closes it in a thread of its own, and again at its end
+            self._end_workers()
+
+    def _end_workers(self) -> None:
         while True:
             with self._lock:
                 calls, busy = self._calls, [worker for worker in self._busy if worker.process.busy]
