@@ -95,5 +95,6 @@ def test_a_replay_that_was_interrupted_or_killed_says_nothing_and_is_in_nobodys_
         assert list(reruns.glob("*.json")) == []
     done = harness.run("rerun", "r", "--replay")
     assert done.returncode == 0, done.stderr
-    assert [path.name for path in reruns.glob("*.json")] == ["002-replay.json"]
+    assert [path.name for path in reruns.glob("*.json")] == ["001-replay.json"]  # the killed one's folder went
+    assert harness.run("verify", "r").returncode == 0
     assert str(reruns) not in Path("/proc/mounts").read_text()
