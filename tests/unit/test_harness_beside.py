@@ -11,7 +11,7 @@ import pytest
 import golden_records as golden
 from curation_harness import archive, recorded
 from curation_harness.errors import RecordInvalid
-from curation_harness.record import sealing
+from curation_harness.record import listing, sealing
 from curation_harness.record.store import RunRecord
 from curation_harness.rerun import numbers
 
@@ -83,6 +83,25 @@ def test_what_was_made_of_a_run_that_goes_on_is_made_anew(record: RunRecord) -> 
     sealing.check_beside(record.folder)
     listed = (record.folder / "beside.sha256").read_text()
     assert "reruns/001-submissions.json" in listed
+
+
+def test_what_a_strangers_list_names_is_not_removed(record: RunRecord, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.txt"
+    mine.write_text("mine")
+    named = dict.fromkeys(("../mine.txt", "headline.json", "trajectory.json"), "0" * 64)
+    (record.folder / "beside.sha256").write_bytes(listing.render(named))
+    sealing.unseal(record)
+    assert mine.exists()
+    assert (record.folder / "headline.json").exists()
+    assert not (record.folder / "trajectory.json").exists()
+
+
+def test_a_damaged_list_is_told_before_anything_is_touched(record: RunRecord) -> None:
+    with (record.folder / "beside.sha256").open("a") as file:
+        file.write("nonsense\n")
+    with pytest.raises(RecordInvalid, match=r"beside\.sha256"):
+        sealing.unseal(record)
+    assert sealing.root(record.folder) is not None
 
 
 def test_a_record_that_could_not_be_imported_is_not_exported(record: RunRecord, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from curation_harness.errors import RunBusy
+from curation_harness.errors import RecordInvalid, RunBusy
 from curation_harness.record.sealing import check_sealed, root
 from curation_harness.record.store import RunRecord
 from curation_harness.run import loop as runs
@@ -23,6 +23,20 @@ def test_a_run_that_goes_wrong_is_sealed_and_says_what_went_wrong(open_loop):
     with pytest.raises(ZeroDivisionError), open_loop("budgets.iterations=1") as loop:
         raise ZeroDivisionError
     check_sealed(loop.record.folder)
+
+
+def test_a_seal_that_was_not_broken_is_not_made_anew(open_loop):
+    """Another one would cover what was changed since."""
+    with open_loop("budgets.iterations=1") as loop:
+        pass
+    sealed = root(loop.record.folder)
+    (loop.record.folder / "beside.sha256").write_text("nonsense\n")
+    (loop.record.folder / "workers.log").write_text("changed\n")
+    with pytest.raises(RecordInvalid, match=r"beside\.sha256"), open_loop(record=loop.record):
+        pass
+    assert root(loop.record.folder) == sealed
+    with loop.record.lock():  # and it was let go of
+        pass
 
 
 def test_a_seal_that_fails_does_not_hide_what_went_wrong_before(open_loop, monkeypatch):

@@ -37,17 +37,21 @@ def seal(record: RunRecord) -> str:
 
 def unseal(record: RunRecord) -> None:
     """Break the seal, before anything is written into the record; the caller holds its lock. What was made of the
-    record as it was (report, trajectory) goes, too: it is made anew when the run is over."""
+    record as it was (report, trajectory) goes, too: it is made anew when the run is over.
+
+    Raises:
+        RecordInvalid: its list of these was damaged; nothing was touched.
+    """
     manifest, place = record.folder / MANIFEST, record.folder / BESIDE
+    known = _listed(record.folder)
     if manifest.exists():
         manifest.unlink()
         files.sync_folder(record.folder)
     if place.exists():
-        known = _listed(record.folder)
         files.write(place, listing.render({path: known[path] for path in known if _of_rerun(path)}))
-        for path in known:
+        for path in _standing(record.folder, "beside", strict=False):  # as it lies there: a list may name anything
             if not _of_rerun(path):
-                (record.folder / path).unlink(missing_ok=True)
+                (record.folder / path).unlink()
 
 
 def root(folder: Path) -> str | None:

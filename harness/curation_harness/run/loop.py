@@ -82,6 +82,7 @@ class RunLoop:
         self._agent_over = False
         self._told_interruption = False
         self._lock = self.record.lock()
+        self._unsealed = False
         self.outlived = False
         """Whether work could not be ended when the run was stopped, and may yet write."""
 
@@ -90,6 +91,7 @@ class RunLoop:
             self._lock.__enter__()
             stack.push(self._let_go)
             unseal(self.record)
+            self._unsealed = True
             self.record.settle_format()
             self.record.events.drop_torn_tail()
             self.record.events.listen(self.parts.watcher.event)
@@ -326,7 +328,8 @@ class RunLoop:
             _HELD.append(self._lock)
             return
         try:
-            seal(self.record)
+            if self._unsealed:
+                seal(self.record)
         except (CurationError, OSError):
             if error is None:  # what went wrong before is told, not that this does, too
                 raise
