@@ -134,7 +134,7 @@ def test_a_huge_note_is_cut(tmp_path: Path) -> None:
 
 
 def test_a_run_without_attempts_or_references(tmp_path: Path) -> None:
-    text = printed(summarize(RunRecord.create(tmp_path, made.made_spec(), None)))
+    text = " ".join(printed(summarize(RunRecord.create(tmp_path, made.made_spec(), None))).split())
     assert "No attempts." in text
     assert "unscored" in text
     assert "harness finish" in text
