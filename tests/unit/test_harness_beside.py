@@ -35,6 +35,7 @@ def rerun(record: RunRecord, kind: numbers.Kind, *, verdict: bool) -> Path:
 def test_a_killed_rerun_is_in_no_list_and_in_no_other_reruns_way(record: RunRecord, kind: numbers.Kind) -> None:
     killed = rerun(record, kind, verdict=False)
     sealing.note_beside(record)  # a report is written
+    assert killed.name not in (record.folder / "beside.sha256").read_text()
     sealing.check_beside(record.folder)
     rerun(record, kind, verdict=True)
     assert not killed.exists() or killed.with_suffix(".json").exists()
